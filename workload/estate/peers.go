@@ -1,0 +1,74 @@
+package estate
+
+import (
+	"context"
+
+	"github.com/juju/names/v6"
+
+	"github.com/juju/juju/rpc/params"
+)
+
+// Access words of Juju, as tokens for controllers carry them.
+const (
+	AccessLogin     = "login"
+	AccessSuperuser = "superuser"
+	AccessRead      = "read"
+	AccessWrite     = "write"
+	AccessAdmin     = "admin"
+	AccessAddModel  = "add-model"
+	AccessConsume   = "consume"
+)
+
+// Claims are what a token says its user may do: Juju tag to access word.
+type Claims map[string]string
+
+// Peers is the port to the controllers.
+type Peers interface {
+	// Probe logs in to a controller that is not yet part of the estate, with an
+	// administrator's password, and tells what it is. The facts' UUID is the
+	// one the controller gave. CodeConnectionFailed if it cannot be reached or
+	// its certificate does not verify; CodeUnauthorized if the login fails.
+	Probe(ctx context.Context, c Controller, username, password string) (Facts, error)
+	// Connect gives a connection on which u acts with exactly these claims.
+	// CodeConnectionFailed if no address answers.
+	Connect(ctx context.Context, c Controller, u User, claims Claims) (Peer, error)
+}
+
+// Facts are what a controller says of itself.
+type Facts struct {
+	UUID         string
+	AgentVersion string
+	// Addresses are all API addresses it announces, host:port.
+	Addresses []string
+	// Cloud and Region are where it runs.
+	Cloud, Region string
+	Clouds        map[names.CloudTag]params.Cloud
+	// Facades are the facade versions of its controller connection.
+	Facades map[string][]int
+}
+
+// Peer is a connection to a controller. Its calls take and return the newest
+// wire types whatever the controller's version. Errors carry the controller's
+// code; CodeConnectionFailed if the connection broke.
+type Peer interface {
+	// Close returns the connection.
+	Close() error
+	Clouds(ctx context.Context) (map[names.CloudTag]params.Cloud, error)
+	// CreateModel makes a model. args.Qualifier is the owner's name@domain.
+	CreateModel(ctx context.Context, args params.ModelCreateArgs) (params.ModelInfo, error)
+	ModelInfo(ctx context.Context, uuid string) (params.ModelInfo, error)
+	ModelStatus(ctx context.Context, uuid string) (params.ModelStatus, error)
+	DestroyModel(ctx context.Context, p params.DestroyModelParams) error
+	// ModelSummaries returns all models of the controller; needs superuser.
+	ModelSummaries(ctx context.Context) ([]params.ModelSummary, error)
+	ChangeModelCredential(ctx context.Context, modelUUID string, credential names.CloudCredentialTag) error
+	// UpdateCredential uploads a credential; with check, first asks which of
+	// the models there could use it.
+	UpdateCredential(ctx context.Context, tag names.CloudCredentialTag, c params.CloudCredential, force bool) (params.UpdateCredentialResult, error)
+	RevokeCredential(ctx context.Context, tag names.CloudCredentialTag, force bool) error
+	// Call is any other call.
+	Call(ctx context.Context, facade string, version int, id, method string, params, result any) error
+	// BestVersion returns the highest version of a facade that the controller
+	// announces and is not above most (0: any); 0 if none.
+	BestVersion(facade string, most int) int
+}

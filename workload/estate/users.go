@@ -1,0 +1,46 @@
+package estate
+
+import (
+	"context"
+	"time"
+
+	"github.com/juju/names/v6"
+)
+
+// User is who is calling, or who is spoken about.
+type User struct {
+	// Name is name@domain, in one spelling per person (lower case);
+	// <client-id>@serviceaccount for a service account.
+	Name string
+	// Groups are the ids of the groups the identity provider put the user in,
+	// known only for the one who is calling.
+	Groups []string
+}
+
+// Tag returns the user's Juju tag.
+func (u User) Tag() names.UserTag { return names.NewUserTag(u.Name) }
+
+// Object returns the user as an object of the authorization model.
+func (u User) Object() Object { return Object{KindUser, u.Name} }
+
+// Subject returns the user as the subject of a tuple.
+func (u User) Subject() Subject { return Subject{Object: u.Object()} }
+
+// Identity is what we remember about a user.
+type Identity struct {
+	Name        string
+	DisplayName string
+	CreatedAt   time.Time
+	// LastLogin is zero for one who was only spoken about (granted something).
+	LastLogin time.Time
+}
+
+// IdentityStore remembers users.
+type IdentityStore interface {
+	// SaveLogin creates the identity if needed and sets its last login.
+	SaveLogin(ctx context.Context, name, displayName string, at time.Time) error
+	// EnsureIdentity creates the identity if needed, without a login.
+	EnsureIdentity(ctx context.Context, name string) error
+	// Identity returns one; an Error with CodeUserNotFound if there is none.
+	Identity(ctx context.Context, name string) (Identity, error)
+}
