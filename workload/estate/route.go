@@ -1,0 +1,173 @@
+package estate
+
+import (
+	"context"
+	"strings"
+
+	"github.com/juju/names/v6"
+)
+
+// Route is the way of one user to one model.
+type Route struct {
+	Model      Model
+	Controller Controller
+	// Claims are what the user may do there and on the model, nothing more.
+	Claims Claims
+}
+
+// errNoModel is the same for a model that is not there and for one that the
+// user may not see, so that nobody learns which UUIDs exist.
+func errNoModel(what string) *Error {
+	return Errorf(CodeModelNotFound, "model %q not found", what)
+}
+
+// Route finds the controller of a model for a user. CodeModelNotFound if there
+// is no such model or the user may not read it.
+func (e *Estate) Route(ctx context.Context, u User, modelUUID string) (Route, error) {
+	if !names.IsValidModel(modelUUID) {
+		return Route{}, errNoModel(clip(modelUUID))
+	}
+	m, err := e.Store.Model(ctx, modelUUID)
+	if err != nil {
+		if Is(err, CodeModelNotFound) {
+			return Route{}, errNoModel(modelUUID)
+		}
+		return Route{}, err
+	}
+	c, err := e.Store.Controller(ctx, m.ControllerUUID)
+	if err != nil {
+		return Route{}, err
+	}
+	claims, err := e.modelClaims(ctx, u, m, c)
+	if err != nil {
+		return Route{}, err
+	}
+	if claims == nil {
+		return Route{}, errNoModel(modelUUID)
+	}
+	return Route{Model: m, Controller: c, Claims: claims}, nil
+}
+
+// modelClaims returns what a user may do on a model and its controller, nil if
+// they may not read the model. It asks OpenFGA once.
+func (e *Estate) modelClaims(ctx context.Context, u User, m Model, c Controller) (Claims, error) {
+	has, err := e.Permissions.CheckEach(ctx, u, []Question{
+		{Administrator, m.Object()},
+		{Writer, m.Object()},
+		{Reader, m.Object()},
+		{Administrator, c.Object()},
+	})
+	if err != nil {
+		return nil, err
+	}
+	claims := Claims{}
+	model := m.tag()
+	switch {
+	case has[0]:
+		claims[model] = AccessAdmin
+	case has[1]:
+		claims[model] = AccessWrite
+	case has[2]:
+		claims[model] = AccessRead
+	default:
+		return nil, nil
+	}
+	// A controller login needs some claim to the controller, also for a model.
+	claims[c.tag()] = AccessLogin
+	if has[3] {
+		claims[c.tag()] = AccessSuperuser
+	}
+	return claims, nil
+}
+
+// Widen answers a controller that says which access a request needs: it
+// returns the claims the user has now, with those required, or an Error with
+// CodeUnauthorized if the user lacks any.
+func (e *Estate) Widen(ctx context.Context, u User, r Route, have Claims, required map[string]string) (Claims, error) {
+	if len(required) == 0 {
+		return nil, errPermission
+	}
+	claims := make(Claims, len(have)+len(required))
+	for tag, access := range have {
+		claims[tag] = access
+	}
+	var questions []Question
+	for tag, access := range required {
+		q, err := e.requirement(r, tag, access)
+		if err != nil {
+			return nil, err
+		}
+		if q != nil {
+			questions = append(questions, *q)
+		}
+		claims[tag] = access
+	}
+	has, err := e.Permissions.CheckEach(ctx, u, questions)
+	if err != nil {
+		return nil, err
+	}
+	for _, ok := range has {
+		if !ok {
+			return nil, errPermission
+		}
+	}
+	return claims, nil
+}
+
+// requirement turns a controller's requirement, tag and access word, into a
+// question for OpenFGA; nil if every user of the estate has it.
+func (e *Estate) requirement(r Route, tag, access string) (*Question, error) {
+	parsed, err := names.ParseTag(tag)
+	if err != nil {
+		return nil, errPermission
+	}
+	switch t := parsed.(type) {
+	case names.ControllerTag:
+		// A controller can only speak for itself.
+		if t.Id() != r.Controller.UUID {
+			return nil, errPermission
+		}
+		if access == AccessLogin {
+			return nil, nil
+		}
+		if access == AccessSuperuser {
+			return &Question{Administrator, r.Controller.Object()}, nil
+		}
+	case names.ModelTag:
+		if rel, ok := modelRelations[access]; ok {
+			return &Question{rel, Object{KindModel, t.Id()}}, nil
+		}
+	case names.CloudTag:
+		if rel, ok := cloudRelations[access]; ok {
+			return &Question{rel, Object{KindCloud, t.Id()}}, nil
+		}
+	case names.ApplicationOfferTag:
+		if rel, ok := offerRelations[access]; ok {
+			return &Question{rel, Object{KindOffer, t.Id()}}, nil
+		}
+	}
+	return nil, errPermission
+}
+
+var (
+	modelRelations = map[string]Relation{AccessRead: Reader, AccessWrite: Writer, AccessAdmin: Administrator}
+	cloudRelations = map[string]Relation{AccessAddModel: CanAddModel, AccessAdmin: Administrator}
+	offerRelations = map[string]Relation{AccessRead: Reader, AccessConsume: Consumer, AccessAdmin: Administrator}
+)
+
+func (m Model) tag() string      { return names.NewModelTag(m.UUID).String() }
+func (c Controller) tag() string { return names.NewControllerTag(c.UUID).String() }
+
+// clip makes client-given text fit for an error message.
+func clip(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return '?'
+		}
+		return r
+	}, s)
+	if len(s) > 80 {
+		return s[:77] + "..."
+	}
+	return s
+}
