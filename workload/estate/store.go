@@ -68,6 +68,8 @@ type ControllerStore interface {
 	// UpdateController saves addresses, certificate, agent version, Deprecated
 	// and UnavailableSince of the controller with this UUID.
 	UpdateController(ctx context.Context, c Controller) error
+	// DeleteController removes the row, and what it serves; CodeStillAlive if
+	// models are on it.
 	DeleteController(ctx context.Context, uuid string) error
 	Controller(ctx context.Context, uuid string) (Controller, error)
 	ControllerByName(ctx context.Context, name string) (Controller, error)
@@ -120,6 +122,15 @@ type CloudStore interface {
 	// RegionControllers returns who serves a cloud, or one region of it
 	// (region != ""), live controllers only, lowest priority value first.
 	RegionControllers(ctx context.Context, cloud, region string) ([]RegionController, error)
+
+	// CloudsServedBy returns the names of the clouds a controller serves.
+	CloudsServedBy(ctx context.Context, controllerUUID string) ([]string, error)
+	// UnservedClouds returns the names of the clouds that no controller serves,
+	// whatever its state.
+	UnservedClouds(ctx context.Context) ([]string, error)
+	// DeleteCloud removes a cloud that no controller serves any more, with its
+	// credentials; CodeNotFound if there is none or it is served.
+	DeleteCloud(ctx context.Context, name string) error
 
 	SaveCredential(ctx context.Context, c Credential) error
 	DeleteCredential(ctx context.Context, cloud, owner, name string) error
