@@ -1,0 +1,159 @@
+#!/bin/bash
+# build.sh [NAME...]
+# Builds the real peers the integration tests talk to, all of them or those named:
+#   dqlite   Juju's database library, linked into jujuagentd
+#   juju41   juju and jujuagentd 4.1: the CLI and a controller
+#   juju36   juju 3.6.11: the CLI of the long-term support line
+#   prepare  writes what a controller machine has before its bootstrap
+# Runs as root on Debian 12 with Go installed; missing Debian packages are installed.
+#
+# Each peer goes into .cache/peers/NAME-KEY of the repository, KEY being a hash of
+# all that determines it, and is built once. Progress goes to standard error. Standard
+# output gives the programs' paths as shell assignments: JUJU41, AGENT, JUJU36, PREPARE.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+cache=$(realpath -m "$here/../../.cache/peers")
+
+# Juju's own tags leave out the public clouds. With netgo and osusergo nearly every
+# package compiles the same with and without cgo, so that juju and jujuagentd share them.
+tags=minimal,provider_manual,provider_lxd,provider_kubernetes,netgo,osusergo
+
+export GOWORK=off GOFLAGS="-buildvcs=false -mod=readonly -trimpath -ldflags=-s"
+
+say() { echo "$*" >&2; }
+
+die() {
+	say "cannot $*"
+	exit 1
+}
+
+# build_NAME fills the directory $1. Its text is part of the peer's key.
+
+# Juju 4.1 needs libdqlite 1.18.2 or newer. Debian 12 has an older one, so it is built
+# from the source package of unstable, taken from the mirror this machine uses.
+build_dqlite() {
+	local out=$1 work=$1/work mirror codename apt
+	mkdir -p "$work/lists" "$work/cache"
+	cd "$work"
+	codename=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
+	apt-get -qq update
+	# shellcheck disable=SC2016 # the variable is apt's
+	mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' "Codename: $codename" | sed -n 1p)
+	[ -n "$mirror" ] || { echo "apt knows no mirror for $codename"; return 1; }
+	echo "deb-src $mirror sid main" >sources.list
+	apt="apt-get -qq -oDir::Etc::sourcelist=$work/sources.list -oDir::Etc::sourceparts=-
+		-oDir::State::Lists=$work/lists -oDir::Cache=$work/cache -oAPT::Sandbox::User=root"
+	$apt update
+	$apt source --download-only dqlite
+	dpkg-source --no-check -x dqlite_*.dsc src # apt has checked the hashes
+	cd src
+	autoreconf -fi
+	./configure --disable-shared
+	make -j"$(nproc)" libdqlite.la
+	strip -g -o "$out/libdqlite.a" .libs/libdqlite.a
+	cp include/dqlite.h "$out/"
+	rm -rf "$work"
+}
+
+build_juju41() {
+	local out=$1/bin dqlite
+	dqlite=$(place dqlite)
+	cd "$here/juju41"
+	CGO_ENABLED=0 go build -tags "$tags" -o "$out/juju" github.com/juju/juju/cmd/juju
+	# The libraries and the stack size are those of Juju's own Makefile.
+	CGO_ENABLED=1 CGO_CFLAGS="-O2 -I$dqlite" CGO_LDFLAGS_ALLOW='-Wl,-z,.*' \
+		CGO_LDFLAGS="-L$dqlite -ldqlite -luv -llz4 -lsqlite3 -Wl,-z,stack-size=1048576" \
+		go build -tags "dqlite,libsqlite3,$tags" -o "$out/jujuagentd" github.com/juju/juju/cmd/jujuagentd
+}
+
+build_juju36() {
+	cd "$here/juju36"
+	CGO_ENABLED=0 go build -tags "$tags" -o "$1/bin/juju" github.com/juju/juju/cmd/juju
+}
+
+build_prepare() {
+	cd "$here/prepare"
+	CGO_ENABLED=0 go build -o "$1/bin/prepare" .
+}
+
+# about says what the peer $1 is and how long its build takes with empty caches.
+about() {
+	case $1 in
+	dqlite) echo "dqlite … (about 1 min)" ;;
+	juju41) echo "juju CLI and jujuagentd 4.1-beta2 … (about 5 min)" ;;
+	juju36) echo "juju CLI 3.6.11 … (about 3 min)" ;;
+	prepare) echo "prepare …" ;;
+	esac
+}
+
+# key hashes what the peer $1 is made of: its files, how it is built, and with what.
+key() {
+	local needs=''
+	[ "$1" != juju41 ] || needs=$(key dqlite)
+	{
+		if [ -d "$here/$1" ]; then (cd "$here/$1" && find . -type f | LC_ALL=C sort | xargs sha256sum); fi
+		declare -f "build_$1"
+		echo "$needs $tags $GOFLAGS $goversion"
+	} | sha256sum | cut -c1-12
+}
+
+# place is the directory the peer $1 is built into.
+place() { echo "$cache/$1-$(key "$1")"; }
+
+packages_up() {
+	local packages="ca-certificates curl iproute2 gcc libc6-dev make dpkg-dev autoconf automake libtool
+		pkg-config libuv1-dev liblz4-dev libsqlite3-dev"
+	# shellcheck disable=SC2086
+	[ "$(dpkg-query -Wf '${db:Status-Abbrev}\n' $packages 2>/dev/null | grep -c '^ii')" != "$(echo $packages | wc -w)" ] || return 0
+	say "installing Debian packages …"
+	# shellcheck disable=SC2086
+	{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends $packages; } >"$cache/log" 2>&1 ||
+		{ tail -n 20 "$cache/log" >&2; die "install Debian packages: $packages"; }
+}
+
+# build makes the peer $1 unless it is there. The stamp is written last, so that an
+# interrupted build is done again.
+build() {
+	local out began=$SECONDS rc
+	out=$(place "$1")
+	[ ! -e "$out/stamp" ] || return 0
+	packages_up
+	say "building $(about "$1")"
+	rm -rf "$out"
+	mkdir -p "$out"
+	set +e # for the outer shell only: in "( … ) || …" the inner one would go on after an error
+	(set -e; "build_$1" "$out") >"$out.log" 2>&1 </dev/null
+	rc=$?
+	set -e
+	if [ $rc != 0 ]; then
+		tail -n 30 "$out.log" >&2
+		die "build $1, see $out.log"
+	fi
+	rm -f "$out.log"
+	touch "$out/stamp"
+	say "built $1 in $((SECONDS - began)) s"
+	# Earlier versions go, except those a colleague's branch may still be running.
+	find "$cache" -maxdepth 1 -name "$1-*" ! -name "${out##*/}*" -mtime +7 -exec rm -rf {} +
+}
+
+[ "$(id -u)" = 0 ] || die "build the peers: only root can install packages and run controllers"
+command -v go >/dev/null || die "build the peers: Go is not installed"
+goversion=$(go env GOVERSION GOARCH)
+
+[ $# != 0 ] || set -- dqlite juju41 juju36 prepare
+for name; do
+	declare -F "build_$name" >/dev/null || die "build $name: no such peer"
+done
+
+mkdir -p "$cache"
+exec 9>"$cache/lock"
+flock -n 9 || { say "waiting for another build …" && flock 9; }
+for name; do
+	[ "$name" != juju41 ] || build dqlite
+	build "$name"
+	case $name in
+	juju41) printf 'JUJU41=%q\nAGENT=%q\n' "$(place juju41)/bin/juju" "$(place juju41)/bin/jujuagentd" ;;
+	juju36) printf 'JUJU36=%q\n' "$(place juju36)/bin/juju" ;;
+	prepare) printf 'PREPARE=%q\n' "$(place prepare)/bin/prepare" ;;
+	esac
+done

@@ -1,0 +1,3 @@
+module jimm/integration/peers/prepare
+
+go 1.26.5
