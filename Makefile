@@ -1,0 +1,80 @@
+# Every target is one line in "make help"; the text after ## is what it prints.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+GO ?= go
+# Pure Go builds and tests need no C library; what needs cgo says so below.
+export CGO_ENABLED ?= 0
+# Arguments of the program that "make run" starts, such as ARGS="--juju real".
+ARGS ?=
+# Which tests "make test" and "make race" run.
+PACKAGES ?= ./...
+
+# The folders with Go files of this module; .cache has other people's.
+go_dirs := $(wildcard workload charm integration)
+staticcheck := .cache/bin/staticcheck
+
+.PHONY: help
+help: ## list the targets
+	@echo "usage: make TARGET"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: ## start JIMM with all it needs on this machine (ARGS="--juju real --fresh" are passed on)
+	@echo "building bin/jimmdev, some minutes the first time"
+	@$(GO) build -o bin/ ./workload/cmd/jimmdev
+	@exec bin/jimmdev up $(ARGS)
+
+.PHONY: build
+build: ## build all programs into bin/
+	$(GO) build -o bin/ ./workload/cmd/...
+	ln -sf jaas bin/juju-jaas
+
+.PHONY: test
+test: ## unit and component tests, on a real PostgreSQL and an OpenFGA in process
+	$(GO) test -vet=off -timeout 10m $(PACKAGES)
+
+.PHONY: unit
+unit: test ## the same as test
+
+.PHONY: race
+race: ## the same tests with the race detector (needs gcc)
+	CGO_ENABLED=1 $(GO) test -vet=off -race -timeout 20m $(PACKAGES)
+
+.PHONY: integration
+integration: ## tests with real juju clients and controllers (root, Debian; builds these first)
+	integration/peers/build.sh >/dev/null
+	$(GO) test -tags integration -count=1 -timeout 60m -v ./integration/...
+
+.PHONY: bench
+bench: ## measure JIMM against a direct connection, with a real controller (root, Debian)
+	integration/peers/build.sh >/dev/null
+	$(GO) test -tags integration -count=1 -timeout 60m -run '^$$' -bench . ./integration/...
+
+.PHONY: fmt
+fmt: ## format the Go files
+	gofmt -s -w $(go_dirs)
+
+.PHONY: lint
+lint: $(staticcheck) ## fail on unformatted files and on what go vet and staticcheck find
+	@files=$$(gofmt -s -l $(go_dirs)); [ -z "$$files" ] || { echo "not formatted (make fmt does it):"; echo "$$files"; exit 1; }
+	$(GO) vet -tags integration ./...
+	$(staticcheck) -tags integration ./...
+
+# The linter is a module of its own, so that its dependencies are not ours.
+$(staticcheck): .ci/lint/go.mod .ci/lint/go.sum
+	@mkdir -p $(@D)
+	cd .ci/lint && $(GO) build -o $(CURDIR)/$@ honnef.co/go/tools/cmd/staticcheck
+	@touch $@
+
+.PHONY: generate
+generate: docs ## make all generated files anew
+	$(GO) generate ./...
+
+.PHONY: docs
+docs: ## make the reference pages of the jaas command anew
+	$(GO) test -vet=off -count=1 ./workload/cli -run TestReferencePages -update
+
+.PHONY: clean
+clean: ## remove bin/ and the linter; not .jimmdev/ nor the built juju programs
+	rm -rf bin $(staticcheck)
