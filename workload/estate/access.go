@@ -139,3 +139,21 @@ func (l levels) indexOf(relation Relation) int {
 	}
 	return -1
 }
+
+// JIMMAccess returns a user's access to JIMM itself, in Juju's words. Needs to
+// be that user, or administrator of JIMM.
+func (e *Estate) JIMMAccess(ctx context.Context, u, about User) (string, error) {
+	if about.Name == u.Name {
+		about = u
+	} else if err := e.requireAdmin(ctx, u); err != nil {
+		return "", err
+	}
+	admin, err := e.IsAdmin(ctx, about)
+	if err != nil {
+		return "", err
+	}
+	if admin {
+		return AccessSuperuser, nil
+	}
+	return AccessLogin, nil
+}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/juju/names/v6"
 
+	"github.com/juju/juju/core/semversion"
+	jujuversion "github.com/juju/juju/core/version"
 	"github.com/juju/juju/rpc/params"
 )
 
@@ -466,4 +468,24 @@ func reword(err error, format string, args ...any) error {
 		info = coded.Info
 	}
 	return &Error{Code: code, Message: text + ": " + err.Error(), Info: info, Cause: err}
+}
+
+// LowestVersion returns the lowest agent version among the controllers: what
+// all of them can do. Without any it is that of the Juju we are built with.
+func (e *Estate) LowestVersion(ctx context.Context) (string, error) {
+	list, err := e.Store.Controllers(ctx, ControllerLive)
+	if err != nil {
+		return "", err
+	}
+	lowest := semversion.Zero
+	for _, c := range list {
+		v, err := semversion.Parse(c.AgentVersion)
+		if err == nil && (lowest == semversion.Zero || v.Compare(lowest) < 0) {
+			lowest = v
+		}
+	}
+	if lowest == semversion.Zero {
+		return jujuversion.Current.String(), nil
+	}
+	return lowest.String(), nil
 }

@@ -47,6 +47,9 @@ func (e *Error) Unwrap() error { return e.Cause }
 // ErrorCode returns the code, as Juju's own error types do.
 func (e *Error) ErrorCode() string { return e.Code }
 
+// ErrorInfo returns the error-info of the reply.
+func (e *Error) ErrorInfo() map[string]any { return e.Info }
+
 // Errorf makes an Error. A %w in the format sets its cause, whose text then is
 // part of the message.
 func Errorf(code, format string, args ...any) *Error {

@@ -19,7 +19,7 @@ type Estate struct {
 	// Self is who JIMM is on controllers for calls it makes for itself.
 	Self User
 	// Version is JIMM's own, for people.
-	Version string
+	Version, Commit string
 
 	// Now tells the time; NewUUID makes ids; Shuffle orders equal candidates.
 	Now     func() time.Time

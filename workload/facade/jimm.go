@@ -1,0 +1,128 @@
+package facade
+
+import (
+	"context"
+
+	jimmparams "github.com/canonical/jimm-go-sdk/v3/api/params"
+	"github.com/juju/names/v6"
+
+	"github.com/juju/juju/core/status"
+	"github.com/juju/juju/rpc/params"
+
+	"jimm/workload/estate"
+)
+
+// jimmMethods are the JIMM facade, version 4, with the wire types of its
+// public SDK.
+var jimmMethods = methods{
+	"Version":                 ask(jimmVersion),
+	"AddController":           call(addController),
+	"ListControllers":         ask(listControllers),
+	"ShowController":          call(showController),
+	"RemoveController":        call(removeController),
+	"SetControllerDeprecated": call(setControllerDeprecated),
+	"AddModelToController":    call(addModelToController),
+	"AddRelation":             call(addRelation),
+	"RemoveRelation":          call(removeRelation),
+	"CheckRelation":           call(checkRelation),
+}
+
+func jimmVersion(ctx context.Context, c *Connection) (jimmparams.VersionResponse, error) {
+	return jimmparams.VersionResponse{Version: c.server.Estate.Version, Commit: c.server.Estate.Commit}, nil
+}
+
+func addController(ctx context.Context, c *Connection, args jimmparams.AddControllerRequest) (jimmparams.ControllerInfo, error) {
+	added, err := c.server.Estate.AddController(ctx, *c.user, estate.AddControllerArgs{
+		Name: args.Name, UUID: args.UUID, PublicAddress: args.PublicAddress, Addresses: args.APIAddresses,
+		CACertificate: args.CACertificate, TLSHostname: args.TLSHostname,
+		Username: args.Username, Password: args.Password,
+	})
+	return controllerInfo(added), err
+}
+
+func controllerInfo(c estate.Controller) jimmparams.ControllerInfo {
+	info := jimmparams.ControllerInfo{
+		Name: c.Name, UUID: c.UUID, PublicAddress: c.PublicAddress, APIAddresses: c.Addresses,
+		CACertificate: c.CACertificate, CloudRegion: c.Region, AgentVersion: c.AgentVersion,
+		Status: params.EntityStatus{Status: status.Available},
+	}
+	if c.Cloud != "" {
+		info.CloudTag = names.NewCloudTag(c.Cloud).String()
+	}
+	switch {
+	case !c.UnavailableSince.IsZero():
+		since := c.UnavailableSince
+		info.Status = params.EntityStatus{Status: "unavailable", Since: &since}
+	case c.Deprecated:
+		info.Status = params.EntityStatus{Status: "deprecated"}
+	}
+	return info
+}
+
+// listControllers lists the controllers the caller can use. Clients take an
+// answer, whatever is in it, for the sign that this is JIMM.
+func listControllers(ctx context.Context, c *Connection) (jimmparams.ListControllersResponse, error) {
+	list, err := c.server.Estate.ListControllers(ctx, *c.user)
+	return jimmparams.ListControllersResponse{Controllers: each(list, controllerInfo)}, err
+}
+
+func showController(ctx context.Context, c *Connection, args jimmparams.ShowControllerRequest) (jimmparams.ControllerDetails, error) {
+	found, err := c.server.Estate.ShowController(ctx, *c.user, args.ControllerName)
+	info := controllerInfo(found)
+	return jimmparams.ControllerDetails{
+		Name: info.Name, UUID: info.UUID, PublicAddress: info.PublicAddress, APIAddresses: info.APIAddresses,
+		CACertificate: info.CACertificate, CloudTag: info.CloudTag, CloudRegion: info.CloudRegion,
+		AgentVersion: info.AgentVersion, Status: info.Status,
+	}, err
+}
+
+func removeController(ctx context.Context, c *Connection, args jimmparams.RemoveControllerRequest) (jimmparams.ControllerInfo, error) {
+	removed, err := c.server.Estate.RemoveController(ctx, *c.user, args.Name, args.Force)
+	return controllerInfo(removed), err
+}
+
+func setControllerDeprecated(ctx context.Context, c *Connection, args jimmparams.SetControllerDeprecatedRequest) (jimmparams.ControllerInfo, error) {
+	changed, err := c.server.Estate.SetDeprecated(ctx, *c.user, args.Name, args.Deprecated)
+	return controllerInfo(changed), err
+}
+
+// addModelToController takes the owner as a qualifier or, from older clients,
+// as an owner tag.
+func addModelToController(ctx context.Context, c *Connection, args addModelArgs) (params.ModelInfo, error) {
+	create := args.ModelCreateArgs
+	create.TargetController = args.ControllerName
+	if create.Qualifier == "" && args.OwnerTag != "" {
+		tag, err := names.ParseUserTag(args.OwnerTag)
+		if err != nil {
+			return params.ModelInfo{}, estate.Errorf(estate.CodeBadRequest, "%q is not a user tag", clip(args.OwnerTag))
+		}
+		create.Qualifier = tag.Id()
+	}
+	return createModel(ctx, c, create)
+}
+
+type addModelArgs struct {
+	jimmparams.AddModelToControllerRequest
+	OwnerTag string `json:"owner-tag"`
+}
+
+func relationships(tuples []jimmparams.RelationshipTuple) []estate.Relationship {
+	return each(tuples, relationship)
+}
+
+func relationship(t jimmparams.RelationshipTuple) estate.Relationship {
+	return estate.Relationship{Subject: t.Object, Relation: t.Relation, Target: t.TargetObject}
+}
+
+func addRelation(ctx context.Context, c *Connection, args jimmparams.AddRelationRequest) (struct{}, error) {
+	return struct{}{}, c.server.Estate.AddRelations(ctx, *c.user, relationships(args.Tuples))
+}
+
+func removeRelation(ctx context.Context, c *Connection, args jimmparams.RemoveRelationRequest) (struct{}, error) {
+	return struct{}{}, c.server.Estate.RemoveRelations(ctx, *c.user, relationships(args.Tuples))
+}
+
+func checkRelation(ctx context.Context, c *Connection, args jimmparams.CheckRelationRequest) (jimmparams.CheckRelationResponse, error) {
+	allowed, err := c.server.Estate.CheckRelation(ctx, *c.user, relationship(args.Tuple))
+	return jimmparams.CheckRelationResponse{Allowed: allowed}, err
+}

@@ -1,0 +1,140 @@
+package facade
+
+import (
+	"context"
+
+	"github.com/juju/names/v6"
+
+	"github.com/juju/juju/rpc/params"
+
+	"jimm/workload/estate"
+)
+
+// modelManagerCommon are the methods whose types never changed.
+var modelManagerCommon = methods{
+	"DestroyModels":     call(destroyModels),
+	"ModifyModelAccess": call(modifyModelAccess),
+}
+
+// modelManagerMethods are version 11, where a model has a qualifier.
+var modelManagerMethods = modelManagerCommon.also(methods{
+	"CreateModel":        call(createModel),
+	"ListModels":         call(listModels),
+	"ListModelSummaries": call(listModelSummaries),
+	"ModelInfo":          call(modelInfo),
+	"ModelStatus":        call(modelStatus),
+})
+
+// modelManagerLegacyMethods are versions 9 and 10, where a model has an owner tag.
+var modelManagerLegacyMethods = modelManagerCommon.also(methods{
+	"CreateModel":        call(createModelLegacy),
+	"ListModels":         call(listModelsLegacy),
+	"ListModelSummaries": call(listModelSummariesLegacy),
+	"ModelInfo":          call(modelInfoLegacy),
+	"ModelStatus":        call(modelStatusLegacy),
+})
+
+func createModel(ctx context.Context, c *Connection, args params.ModelCreateArgs) (params.ModelInfo, error) {
+	create := estate.CreateModelArgs{
+		Name: args.Name, Owner: args.Qualifier, Region: args.CloudRegion,
+		Config: args.Config, TargetController: args.TargetController,
+	}
+	if args.CloudTag != "" {
+		tag, err := names.ParseCloudTag(args.CloudTag)
+		if err != nil {
+			return params.ModelInfo{}, estate.Errorf(estate.CodeBadRequest, "%q is not a cloud tag", clip(args.CloudTag))
+		}
+		create.Cloud = tag.Id()
+	}
+	if args.CloudCredentialTag != "" {
+		tag, err := credentialTag(args.CloudCredentialTag)
+		if err != nil {
+			return params.ModelInfo{}, err
+		}
+		create.Credential = tag.Id()
+	}
+	return c.server.Estate.CreateModel(ctx, *c.user, create)
+}
+
+// listModels lists the caller's models, whoever it asks for.
+func listModels(ctx context.Context, c *Connection, _ params.Entity) (params.UserModelList, error) {
+	return allModels(ctx, c)
+}
+
+func allModels(ctx context.Context, c *Connection) (params.UserModelList, error) {
+	models, err := c.server.Estate.ListModels(ctx, *c.user)
+	if err != nil {
+		return params.UserModelList{}, err
+	}
+	return params.UserModelList{UserModels: each(models, func(m estate.Model) params.UserModel {
+		return params.UserModel{Model: params.Model{Name: m.Name, Qualifier: m.Owner, UUID: m.UUID, Type: m.Type}}
+	})}, nil
+}
+
+func listModelSummaries(ctx context.Context, c *Connection, _ params.ModelSummariesRequest) (params.ModelSummaryResults, error) {
+	summaries, err := c.server.Estate.ModelSummaries(ctx, *c.user)
+	if err != nil {
+		return params.ModelSummaryResults{}, err
+	}
+	results := make([]params.ModelSummaryResult, len(summaries))
+	for i := range summaries {
+		results[i].Result = &summaries[i]
+	}
+	return params.ModelSummaryResults{Results: results}, nil
+}
+
+func modelUUID(text string) (string, error) {
+	tag, err := names.ParseModelTag(text)
+	if err != nil {
+		return "", estate.Errorf(estate.CodeBadRequest, "%q is not a model tag", clip(text))
+	}
+	return tag.Id(), nil
+}
+
+func modelInfo(ctx context.Context, c *Connection, args params.Entities) (params.ModelInfoResults, error) {
+	return params.ModelInfoResults{Results: each(args.Entities, func(e params.Entity) params.ModelInfoResult {
+		uuid, err := modelUUID(e.Tag)
+		if err != nil {
+			return params.ModelInfoResult{Error: c.wireError(ctx, err)}
+		}
+		info, err := c.server.Estate.ModelInfo(ctx, *c.user, uuid)
+		if err != nil {
+			return params.ModelInfoResult{Error: c.wireError(ctx, err)}
+		}
+		return params.ModelInfoResult{Result: &info}
+	})}, nil
+}
+
+func modelStatus(ctx context.Context, c *Connection, args params.Entities) (params.ModelStatusResults, error) {
+	return params.ModelStatusResults{Results: each(args.Entities, func(e params.Entity) params.ModelStatus {
+		uuid, err := modelUUID(e.Tag)
+		if err != nil {
+			return params.ModelStatus{Error: c.wireError(ctx, err)}
+		}
+		status, err := c.server.Estate.ModelStatus(ctx, *c.user, uuid)
+		if err != nil {
+			return params.ModelStatus{ModelTag: e.Tag, Error: c.wireError(ctx, err)}
+		}
+		return status
+	})}, nil
+}
+
+func destroyModels(ctx context.Context, c *Connection, args params.DestroyModelsParams) (params.ErrorResults, error) {
+	return params.ErrorResults{Results: each(args.Models, func(p params.DestroyModelParams) params.ErrorResult {
+		return params.ErrorResult{Error: c.wireError(ctx, c.server.Estate.DestroyModel(ctx, *c.user, p))}
+	})}, nil
+}
+
+func modifyModelAccess(ctx context.Context, c *Connection, args params.ModifyModelAccessRequest) (params.ErrorResults, error) {
+	return params.ErrorResults{Results: each(args.Changes, func(change params.ModifyModelAccess) params.ErrorResult {
+		uuid, err := modelUUID(change.ModelTag)
+		if err != nil {
+			return params.ErrorResult{Error: c.wireError(ctx, err)}
+		}
+		access, err := accessChange(change.UserTag, string(change.Action), string(change.Access))
+		if err == nil {
+			err = c.server.Estate.ModifyModelAccess(ctx, *c.user, uuid, access)
+		}
+		return params.ErrorResult{Error: c.wireError(ctx, err)}
+	})}, nil
+}

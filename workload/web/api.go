@@ -1,0 +1,47 @@
+package web
+
+import (
+	"log/slog"
+	"net/http"
+	"slices"
+
+	"jimm/workload/facade"
+	"jimm/workload/rpc"
+)
+
+// API serves controller connections.
+type API struct {
+	Facades *facade.Server
+	// Origins are the web pages that may connect, scheme://host[:port]; clients
+	// that are not browsers send none and are always let in.
+	Origins []string
+	NewID   func() string
+	Log     *slog.Logger
+	Options rpc.Options
+}
+
+// ServeHTTP makes a connection and answers its requests until it ends.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	conn, err := rpc.Upgrade(w, r, AllowOrigins(a.Origins), a.Options)
+	if err != nil {
+		return // Upgrade has answered
+	}
+	c := a.Facades.Connect(a.NewID(), Servers(r))
+	err = rpc.Serve(r.Context(), conn, c, rpc.ServeOptions{Log: a.Log, Waits: waits})
+	if err != nil {
+		a.Log.DebugContext(r.Context(), "controller connection broke", "connection", c.ID, "error", err)
+	}
+}
+
+// waits reports the requests that wait for a person or for something to happen.
+func waits(r *rpc.Request) bool {
+	return r.Method == "Next" || r.Type == "Admin" && r.Method == "GetDeviceSessionToken"
+}
+
+// AllowOrigins lets in clients that are no browsers, and pages of these origins.
+func AllowOrigins(origins []string) func(*http.Request) bool {
+	return func(r *http.Request) bool {
+		origin := r.Header.Get("Origin")
+		return origin == "" || slices.Contains(origins, origin)
+	}
+}

@@ -1,0 +1,126 @@
+// Package web is JIMM's HTTP surface: it finds the handler for a path, with or
+// without the prefix of a proxy in front, and decides nothing else.
+package web
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/juju/names/v6"
+
+	"github.com/juju/juju/rpc/params"
+)
+
+// Routes are the handlers of the public listener.
+type Routes struct {
+	// Prefix is the path below which clients know us, such as /blue, if a proxy
+	// in front does not strip it; empty otherwise.
+	Prefix string
+	// API serves controller connections.
+	API http.Handler
+	// Model serves model connections: /model/<uuid>/api.
+	Model http.Handler
+	// Log serves /model/<uuid>/log.
+	Log http.Handler
+	// Transfer carries charms and resources: /model/<uuid>/charms,
+	// /model/<uuid>/applications/<application>/resources/<name> and
+	// /model-<uuid>/charms/<object>.
+	Transfer http.Handler
+	// KeySet returns the keys that controllers verify our tokens with, and for
+	// how long they may be kept.
+	KeySet func() (jwks []byte, maxAge time.Duration)
+	// Version and Commit are shown at /debug/info.
+	Version, Commit string
+}
+
+// Handler returns the handler of the public listener.
+func Handler(r Routes) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /api", r.API)
+	// Juju's own clients may leave out the path of a controller connection.
+	mux.Handle("GET /{$}", r.API)
+	mux.Handle("GET /model/{uuid}/api", model(r.Model))
+	mux.Handle("GET /model/{uuid}/log", r.Log)
+	mux.Handle("/model/{uuid}/charms", r.Transfer)
+	mux.Handle("/model/{uuid}/applications/{application}/resources/{resource}", r.Transfer)
+	mux.Handle("/{model}/charms/{object}", r.Transfer)
+	mux.HandleFunc("GET /.well-known/jwks.json", func(w http.ResponseWriter, _ *http.Request) {
+		jwks, maxAge := r.KeySet()
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", fmt.Sprintf("public, max-age=%d", int(maxAge.Seconds())))
+		_, _ = w.Write(jwks)
+	})
+	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = w.Write([]byte("ok\n"))
+	})
+	return hostile(stripPrefix(r.Prefix, mux))
+}
+
+// model refuses what is no model before a connection is made of it.
+func model(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !names.IsValidModel(r.PathValue("uuid")) {
+			http.Error(w, "Bad Request - not a model UUID", http.StatusBadRequest)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// stripPrefix takes a prefix off paths that have it.
+func stripPrefix(prefix string, next http.Handler) http.Handler {
+	prefix = strings.TrimSuffix(prefix, "/")
+	if prefix == "" {
+		return next
+	}
+	stripped := http.StripPrefix(prefix, next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if rest, ok := strings.CutPrefix(r.URL.Path, prefix); ok && strings.HasPrefix(rest, "/") {
+			stripped.ServeHTTP(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// hostile refuses paths that are not what they seem.
+func hostile(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p := r.URL.Path
+		if len(p) > 2048 || strings.ContainsFunc(p, func(c rune) bool { return c < ' ' || c == 0x7f }) || p != "/" && path.Clean(p) != strings.TrimSuffix(p, "/") {
+			http.Error(w, "Bad Request - not a path", http.StatusBadRequest)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// Servers returns our own address as the client reached it: what a login
+// result tells a client to come back to.
+func Servers(r *http.Request) [][]params.HostPort {
+	u := url.URL{Host: r.Host}
+	host, port := u.Hostname(), 443
+	if r.TLS == nil && r.Header.Get("X-Forwarded-Proto") != "https" {
+		port = 80
+	}
+	if p, err := strconv.Atoi(u.Port()); err == nil {
+		port = p
+	}
+	address := params.Address{Value: host, Type: "hostname", Scope: "public"}
+	if ip := net.ParseIP(host); ip != nil {
+		address.Type = "ipv6"
+		if ip.To4() != nil {
+			address.Type = "ipv4"
+		}
+		// A client passes over machine-local addresses unless it is told that
+		// this one is for all.
+	}
+	return [][]params.HostPort{{{Address: address, Port: port}}}
+}
