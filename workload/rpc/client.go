@@ -92,9 +92,10 @@ func (c *Client) Call(ctx context.Context, facade string, version int, id, metho
 	reply := make(chan *Frame, 1)
 	c.mu.Lock()
 	if c.pending == nil {
-		err := c.err
+		err := closedError(c.err)
 		c.mu.Unlock()
-		return closedError(err)
+		err.Unsent = true
+		return err
 	}
 	c.last++
 	req.RequestID = c.last
@@ -120,7 +121,7 @@ func (c *Client) Call(ctx context.Context, facade string, version int, id, metho
 	}
 }
 
-func closedError(err error) error {
+func closedError(err error) *ClosedError {
 	if errors.Is(err, io.EOF) {
 		err = nil
 	}

@@ -217,14 +217,15 @@ func (c *Conn) readError(err error) error {
 	return err
 }
 
-// WriteFrame sends one message. An error means that the connection is closed.
+// WriteFrame sends one message. An error means that the connection is closed,
+// and that the peer has got at most a part of the message, which it ignores.
 func (c *Conn) WriteFrame(b []byte) error {
 	c.writing.Lock()
 	defer c.writing.Unlock()
 	err := c.writeFrame(b)
 	if err != nil {
 		c.Abort()
-		return &ClosedError{Cause: err}
+		return &ClosedError{Cause: err, Unsent: true}
 	}
 	return nil
 }

@@ -29,6 +29,9 @@ func (e *Error) ErrorInfo() map[string]any { return e.Info }
 type ClosedError struct {
 	// Cause is nil or io.EOF after an orderly close.
 	Cause error
+	// Unsent is set if the request has not left, so that nobody can have acted
+	// on it.
+	Unsent bool
 }
 
 func (e *ClosedError) Error() string {
