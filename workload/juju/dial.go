@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"net"
@@ -202,9 +201,6 @@ func login(ctx context.Context, conn *rpc.Conn, request params.LoginRequest) (js
 	}
 	return rpc.Exchange(ctx, conn, &rpc.Request{RequestID: 1, Type: "Admin", Version: 3, Method: "Login", Params: raw})
 }
-
-// EncodeToken gives a compact JWS the form that Login wants.
-func EncodeToken(jws []byte) string { return base64.StdEncoding.EncodeToString(jws) }
 
 // HTTPTransport returns a transport whose connections, whatever host a request
 // names, go to the controller, by its public address first and then by any

@@ -64,3 +64,6 @@ func (f *Frame) grow(limit int) *Frame {
 	f.Release()
 	return g
 }
+
+// FrameOf returns bytes of one's own as a frame.
+func FrameOf(b []byte) *Frame { return &Frame{buf: b} }

@@ -1,0 +1,211 @@
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/juju/names/v6"
+
+	"github.com/juju/juju/core/network"
+	"github.com/juju/juju/rpc/params"
+
+	"jimm/workload/estate"
+	"jimm/workload/rpc"
+)
+
+// Admission answers the Admin requests of one connection until one logs in:
+// then user is not nil. It may be called concurrently.
+type Admission interface {
+	Handle(ctx context.Context, version int, method string, params json.RawMessage) (result any, user *estate.User, err error)
+}
+
+// Models says where a model is and what a user may do there.
+type Models interface {
+	// Route gives the same error for a model that is not there and one that the
+	// user may not read.
+	Route(ctx context.Context, u estate.User, modelUUID string) (estate.Route, error)
+	// Widen gives the claims the user has now with those required, tag to
+	// access word; CodeUnauthorized if the user lacks any of them.
+	Widen(ctx context.Context, u estate.User, r estate.Route, have estate.Claims, required map[string]string) (estate.Claims, error)
+}
+
+// Dialer opens a connection to a model on its controller, on which u is logged
+// in with these claims, and returns the controller's login result with it.
+type Dialer interface {
+	DialModel(ctx context.Context, r estate.Route, u estate.User, claims estate.Claims) (*rpc.Conn, json.RawMessage, error)
+}
+
+// Recorder takes the audit events of model connections. Record must not block
+// on anything slow. The event's Params are as the client sent them, not
+// redacted, and only valid during the call; a reply has none.
+type Recorder interface {
+	Record(ctx context.Context, e estate.AuditEvent)
+}
+
+// Config is what a Gateway needs. Fields said to be optional may be zero.
+type Config struct {
+	// Admission returns the admission for one new connection.
+	Admission func(r *http.Request) Admission
+	Models    Models
+	Dialer    Dialer
+	// Recorder is optional.
+	Recorder Recorder
+	// ControllerUUID is JIMM's own, which clients take for the controller's.
+	ControllerUUID string
+	// Address returns the address under which this client reaches JIMM,
+	// host:port with the path prefix, if any, behind it. Optional: by default it
+	// is the request's Host with what stands before /model/ in its path.
+	Address func(r *http.Request) string
+	// CheckOrigin decides about requests of web pages. Optional: by default
+	// they must come from JIMM's own host.
+	CheckOrigin func(r *http.Request) bool
+	// Options are the limits of client connections.
+	Options rpc.Options
+	// LoginTimeout bounds how long a connection may stay without a login
+	// (default 15 m, which leaves time for a device login).
+	LoginTimeout time.Duration
+	// DialTimeout bounds reaching a controller and logging in (default 30 s).
+	DialTimeout time.Duration
+	// Log, Now and NewID (of a conversation) are optional.
+	Log   *slog.Logger
+	Now   func() time.Time
+	NewID func() string
+}
+
+// Gateway serves model connections until it is closed.
+type Gateway struct {
+	Config
+	ctx      context.Context
+	stop     context.CancelFunc
+	sessions sync.WaitGroup
+	stopping sync.RWMutex
+}
+
+// New returns a gateway. Close ends it.
+func New(c Config) *Gateway {
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.NewID == nil {
+		c.NewID = randomID
+	}
+	if c.Address == nil {
+		c.Address = RequestAddress
+	}
+	if c.LoginTimeout <= 0 {
+		c.LoginTimeout = 15 * time.Minute
+	}
+	if c.DialTimeout <= 0 {
+		c.DialTimeout = 30 * time.Second
+	}
+	g := &Gateway{Config: c}
+	g.ctx, g.stop = context.WithCancel(context.Background())
+	return g
+}
+
+// Close ends all connections and waits for them.
+func (g *Gateway) Close() {
+	g.stopping.Lock()
+	g.stop()
+	g.stopping.Unlock()
+	g.sessions.Wait()
+}
+
+// maxLoginFrame is the largest message, in bytes, before a login.
+const maxLoginFrame = 1 << 20
+
+// ServeModel serves GET /model/<uuid>/api. It returns when the websocket
+// stands; the connection then lives on its own, so that what the HTTP server
+// keeps for a request under way is not kept for its whole life.
+func (g *Gateway) ServeModel(w http.ResponseWriter, r *http.Request, modelUUID string) {
+	g.stopping.RLock()
+	defer g.stopping.RUnlock()
+	if g.ctx.Err() != nil {
+		http.Error(w, "shutting down", http.StatusServiceUnavailable)
+		return
+	}
+	conn, err := rpc.Upgrade(w, r, g.CheckOrigin, g.Options)
+	if err != nil {
+		return // the client has been answered
+	}
+	conn.SetMaxFrame(maxLoginFrame)
+	s := newSession(g, conn, modelUUID, g.Admission(r), g.Address(r))
+	g.sessions.Add(1)
+	go func() {
+		defer g.sessions.Done()
+		s.run()
+	}()
+}
+
+// RequestAddress returns the address a request was made to: its Host, with the
+// default port of HTTPS if it names none, and what stands before /model/ in its
+// path.
+func RequestAddress(r *http.Request) string {
+	host := r.Host
+	if _, _, err := net.SplitHostPort(host); err != nil {
+		host = net.JoinHostPort(strings.Trim(host, "[]"), "443")
+	}
+	prefix, _, _ := strings.Cut(r.URL.Path, "/model/")
+	return host + strings.TrimSuffix(prefix, "/")
+}
+
+// loginResult puts JIMM in place of the controller in the controller's own
+// login result, so that clients come back to JIMM. Fields it does not know pass.
+func (g *Gateway) loginResult(raw json.RawMessage, address string) (json.RawMessage, error) {
+	var result map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &result); err != nil {
+		return nil, err
+	}
+	set := func(key string, value any) error {
+		b, err := json.Marshal(value)
+		result[key] = b
+		return err
+	}
+	host, _, _ := strings.Cut(address, "/")
+	hostname, _, err := net.SplitHostPort(host)
+	if err != nil || net.ParseIP(hostname) != nil {
+		hostname = "" // the DNS name is also what clients verify the certificate against
+	}
+	if err := set("servers", servers(address)); err != nil {
+		return nil, err
+	}
+	if err := set("public-dns-name", hostname); err != nil {
+		return nil, err
+	}
+	if err := set("controller-tag", names.NewControllerTag(g.ControllerUUID).String()); err != nil {
+		return nil, err
+	}
+	return json.Marshal(result)
+}
+
+// servers returns the API servers clients shall know. One behind a path prefix
+// can't be said in them: the client then keeps the address it dialled.
+func servers(address string) [][]params.HostPort {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return [][]params.HostPort{}
+	}
+	number, err := strconv.Atoi(port)
+	if err != nil {
+		return [][]params.HostPort{}
+	}
+	return params.FromHostsPorts([]network.HostPorts{network.NewMachineHostPorts(number, host).HostPorts()})
+}
+
+func randomID() string {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}

@@ -1,0 +1,595 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/juju/juju/rpc/params"
+
+	"jimm/workload/estate"
+	"jimm/workload/rpc"
+)
+
+const (
+	// maxLogins is how many Admin requests of one connection are handled at once.
+	maxLogins = 10
+	// maxPending is how many requests of one connection may wait for a reply,
+	// and maxRetained how many bytes of them are kept; beyond that the client's
+	// next requests are not read.
+	maxPending  = 10_000
+	maxRetained = 128 << 20
+	// ownIDs is where the request-ids begin that the gateway uses itself.
+	ownIDs = 1 << 62
+)
+
+// session is one client's connection to one model.
+type session struct {
+	g            *Gateway
+	client       *rpc.Conn
+	modelUUID    string
+	admission    Admission
+	address      string
+	conversation string
+
+	ctx    context.Context
+	cancel context.CancelFunc
+	// tasks are the goroutines of the session beside the client's reader.
+	tasks sync.WaitGroup
+	// logins holds a token for each Admin request under way.
+	logins chan struct{}
+	// loginMu is held while a login is completed.
+	loginMu sync.Mutex
+
+	mu sync.Mutex
+	// user, route and primary are set by the login and stay.
+	user    estate.User
+	route   estate.Route
+	primary *link
+	pending map[uint64]*call
+	// retained is the size of the requests in pending, in bytes.
+	retained int
+	// room is signalled when pending shrinks and the reader waits for it.
+	room *sync.Cond
+	// ended is set when the session is over.
+	ended bool
+	wide  wideLinks
+}
+
+// call is a request that waits for its reply.
+type call struct {
+	id             uint64
+	facade, method string
+	version        int
+	object         string
+	frame          *rpc.Frame
+	// size is what the frame counts in retained: 0 where the request need not be
+	// kept for a replay.
+	size int
+	// holders are who still needs the frame: pending, and forward while it
+	// writes. The last one releases it.
+	holders int
+	// link is where the reply is awaited from.
+	link *link
+	// replay gets the reply, in place of the client, while widening.
+	replay          chan *rpc.Frame
+	widening, audit bool
+}
+
+// drop gives up one hold on the frame. The session's mu must be held.
+func (c *call) drop() {
+	if c.holders--; c.holders == 0 {
+		c.frame.Release()
+	}
+}
+
+func newSession(g *Gateway, conn *rpc.Conn, modelUUID string, admission Admission, address string) *session {
+	s := &session{
+		g: g, client: conn, modelUUID: modelUUID, admission: admission, address: address,
+		conversation: g.NewID(),
+		logins:       make(chan struct{}, maxLogins),
+		pending:      make(map[uint64]*call),
+	}
+	s.room = sync.NewCond(&s.mu)
+	s.ctx, s.cancel = context.WithCancel(g.ctx)
+	return s
+}
+
+// run reads the client's frames until either side ends the connection.
+func (s *session) run() {
+	loginTimer := time.AfterFunc(s.g.LoginTimeout, func() {
+		if s.controller() == nil {
+			s.client.CloseWith(websocket.ClosePolicyViolation, "not logged in for too long")
+		}
+	})
+	stop := context.AfterFunc(s.ctx, func() {
+		s.client.CloseWith(websocket.CloseGoingAway, "")
+		s.wake()
+	})
+	s.read()
+	loginTimer.Stop()
+	stop()
+	s.cancel()
+	s.end()
+	s.tasks.Wait()
+}
+
+// end closes everything the session holds. The client's own connection was
+// closed by whoever ended the session, or is now.
+func (s *session) end() {
+	s.mu.Lock()
+	s.ended = true
+	links := s.links()
+	s.mu.Unlock()
+	s.room.Broadcast()
+	_ = s.client.Close()
+	for _, l := range links {
+		_ = l.conn.Close()
+	}
+}
+
+// wake lets a reader that waits for room see that the session is over.
+func (s *session) wake() {
+	s.mu.Lock()
+	s.ended = true
+	s.mu.Unlock()
+	s.room.Broadcast()
+}
+
+// links returns all connections to the controller. s.mu must be held.
+func (s *session) links() []*link {
+	links := append([]*link(nil), s.wide.links...)
+	if s.primary != nil {
+		links = append(links, s.primary)
+	}
+	return links
+}
+
+// controller returns the connection the login opened, nil before that.
+func (s *session) controller() *link {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.primary
+}
+
+func (s *session) read() {
+	var req rpc.Request
+	for {
+		frame, err := s.client.ReadFrame()
+		if err != nil {
+			var tooLarge *rpc.TooLargeError
+			if errors.As(err, &tooLarge) {
+				if rpc.WriteError(s.client, tooLarge.RequestID, tooLarge) != nil {
+					return
+				}
+				continue
+			}
+			if err != io.EOF {
+				s.g.Log.Debug("client connection ended", "conversation", s.conversation, "error", err)
+			}
+			return
+		}
+		if err := rpc.ParseRequest(frame.Bytes(), &req); err != nil {
+			frame.Release()
+			if !rpc.RefuseRequest(s.client, err) {
+				return
+			}
+			continue
+		}
+		if !s.request(frame, &req) {
+			return
+		}
+	}
+}
+
+// request takes one request, and the frame it is part of, and reports whether
+// the session goes on.
+func (s *session) request(frame *rpc.Frame, req *rpc.Request) bool {
+	if req.RequestID >= ownIDs {
+		frame.Release()
+		return s.refuse(req.RequestID, estate.CodeBadRequest, "request-id is too large")
+	}
+	primary := s.controller()
+	if primary == nil {
+		return s.beforeLogin(frame, req)
+	}
+	switch {
+	case req.Type == "Admin":
+		// As Juju: who is logged in has no Admin facade any more.
+		frame.Release()
+		return s.refuse(req.RequestID, estate.CodeNotImplemented,
+			"unknown version "+strconv.Itoa(req.Version)+" for facade type \"Admin\"")
+	case req.Type == "HighAvailability" && req.Method == "ControllerDetails" && req.Version >= 3:
+		defer frame.Release()
+		s.record(req.RequestID, req.Type, req.Version, req.ID, req.Method, req.Params)
+		return s.reply(req.RequestID, s.controllerDetails()) == nil
+	}
+	return s.forward(primary, frame, req)
+}
+
+// controllerDetails answers who the controllers are: JIMM alone. The debug-log
+// command of Juju 4 dials each of them for its log (cmd/juju/commands/debuglog.go).
+func (s *session) controllerDetails() params.ControllerDetailsResults {
+	return params.ControllerDetailsResults{Results: []params.ControllerDetails{{
+		ControllerId: "0",
+		APIAddresses: []string{s.address},
+	}}}
+}
+
+func (s *session) reply(id uint64, result any) error {
+	return s.client.WriteJSON(rpc.Reply{RequestID: id, Response: result})
+}
+
+func (s *session) refuse(id uint64, code, message string) bool {
+	return rpc.WriteError(s.client, id, &rpc.Error{Code: code, Message: message}) == nil
+}
+
+// beforeLogin answers what may be asked before a login. Nothing of it reaches
+// a controller.
+func (s *session) beforeLogin(frame *rpc.Frame, req *rpc.Request) bool {
+	switch {
+	case req.Type == "Pinger" && req.Method == "Ping":
+		frame.Release()
+		return s.reply(req.RequestID, struct{}{}) == nil
+	case req.Type != "Admin":
+		frame.Release()
+		return s.refuse(req.RequestID, estate.CodeUnauthorized, "not logged in")
+	}
+	select {
+	case s.logins <- struct{}{}:
+	default:
+		frame.Release()
+		return s.refuse(req.RequestID, params.CodeTryAgain, "too many requests before the login")
+	}
+	admin := *req
+	s.tasks.Go(func() {
+		defer func() { <-s.logins }()
+		defer frame.Release()
+		s.admin(&admin)
+	})
+	return true
+}
+
+// admin answers one Admin request, and completes the login if it was one that
+// succeeded.
+func (s *session) admin(req *rpc.Request) {
+	s.record(req.RequestID, req.Type, req.Version, req.ID, req.Method, nil)
+	result, user, err := s.admit(req)
+	if err != nil {
+		var coded interface{ ErrorCode() string }
+		if !errors.As(err, &coded) && s.ctx.Err() == nil {
+			s.g.Log.Error("cannot answer admin request", "conversation", s.conversation, "method", req.Method, "error", err)
+		}
+		reply := rpc.ErrorReply(req.RequestID, err)
+		s.recordReply(req.RequestID, req.Type, req.Version, req.ID, req.Method, reply.Error, reply.ErrorCode)
+		_ = s.client.WriteJSON(reply) // the reader sees that the client is gone
+		return
+	}
+	s.recordReply(req.RequestID, req.Type, req.Version, req.ID, req.Method, "", "")
+	if user == nil {
+		if result == nil {
+			result = struct{}{}
+		}
+		_ = s.reply(req.RequestID, result)
+	}
+}
+
+// admit returns a user, with the reply sent, for a completed login.
+func (s *session) admit(req *rpc.Request) (any, *estate.User, error) {
+	result, user, err := s.admission.Handle(s.ctx, req.Version, req.Method, req.Params)
+	if err != nil || user == nil {
+		return result, nil, err
+	}
+	s.loginMu.Lock()
+	defer s.loginMu.Unlock()
+	if s.controller() != nil {
+		return nil, nil, estate.Errorf(estate.CodeBadRequest, "already logged in")
+	}
+	route, err := s.g.Models.Route(s.ctx, *user, s.modelUUID)
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, s.g.DialTimeout)
+	defer cancel()
+	conn, raw, err := s.g.Dialer.DialModel(ctx, route, *user, route.Claims)
+	if err != nil {
+		return nil, nil, err
+	}
+	login, err := s.g.loginResult(raw, s.address)
+	if err != nil {
+		_ = conn.Close()
+		return nil, nil, err
+	}
+	primary := &link{conn: conn, claims: route.Claims}
+	s.mu.Lock()
+	if s.ended {
+		s.mu.Unlock()
+		conn.Abort()
+		return nil, nil, io.EOF
+	}
+	s.user, s.route, s.primary = *user, route, primary
+	s.mu.Unlock()
+	s.client.SetMaxFrame(s.maxFrame())
+	s.tasks.Go(func() { s.pump(primary) })
+	return nil, user, s.reply(req.RequestID, login)
+}
+
+func (s *session) maxFrame() int {
+	if n := s.g.Options.MaxFrame; n > 0 {
+		return n
+	}
+	return rpc.MaxFrame
+}
+
+// forward sends a request to the controller and remembers it until its reply.
+func (s *session) forward(primary *link, frame *rpc.Frame, req *rpc.Request) bool {
+	out := frame.Bytes()
+	l := primary
+	ping := req.Type == "Pinger" && req.Method == "Ping"
+	waits := req.ID != "" && req.Method == "Next"
+	c := &call{
+		id: req.RequestID, facade: req.Type, method: req.Method, version: req.Version, object: req.ID,
+		audit: s.g.Recorder != nil && !ping && !waits,
+	}
+
+	s.mu.Lock()
+	for (len(s.pending) >= maxPending || s.retained > 0 && s.retained+frame.Len() > maxRetained) && !s.ended {
+		s.room.Wait()
+	}
+	if s.ended {
+		s.mu.Unlock()
+		frame.Release()
+		return false
+	}
+	if _, ok := s.pending[c.id]; ok {
+		s.mu.Unlock()
+		frame.Release()
+		return s.refuse(c.id, estate.CodeBadRequest, "request-id is in use by a request that has no reply yet")
+	}
+	if s.wide.used {
+		if n, id, ok := parseObjectID(req.ID); ok {
+			l = s.wide.byNumber(n)
+			if l == nil {
+				s.mu.Unlock()
+				frame.Release()
+				return s.refuse(c.id, estate.CodeNotFound, "unknown watcher id")
+			}
+			inner := *req
+			inner.ID = id
+			out = rpc.AppendRequest(nil, &inner)
+		} else if preferred := s.wide.preferred(req.Type, req.Method); preferred != nil {
+			l = preferred
+		}
+	}
+	c.link, c.frame, c.holders = l, frame, 1
+	if !ping && !waits {
+		c.size = frame.Len()
+		c.holders = 2
+		s.retained += c.size
+	}
+	s.pending[c.id] = c
+	var others []*link
+	if ping && s.wide.used {
+		others = append(others, s.wide.links...)
+	}
+	s.mu.Unlock()
+
+	if c.audit {
+		s.record(req.RequestID, req.Type, req.Version, req.ID, req.Method, req.Params)
+	}
+	err := l.conn.WriteFrame(out)
+	for _, other := range others {
+		// The client's sign of life is one for all its connections.
+		_ = other.ping() // its reader sees if it broke
+	}
+	s.mu.Lock()
+	c.drop()
+	// Where the link ended before the request was among the pending ones, its
+	// reader has not answered it.
+	unanswered := err != nil && s.pending[c.id] == c
+	if unanswered {
+		s.remove(c)
+	}
+	s.mu.Unlock()
+	if unanswered {
+		s.lost(c)
+	}
+	return true
+}
+
+// pump takes the replies of the primary connection to the client until it ends,
+// and then ends the session: what was asked there has been lost.
+func (s *session) pump(primary *link) {
+	err := s.replies(primary)
+	if s.ctx.Err() == nil && !errors.Is(err, errClient) {
+		s.fail(primary, err)
+		s.client.CloseWith(websocket.CloseGoingAway, "controller connection lost")
+	}
+	s.cancel()
+}
+
+// errClient says that replies can't be handed on any more.
+var errClient = errors.New("client is gone")
+
+// replies reads a link until it ends.
+func (s *session) replies(l *link) error {
+	var head rpc.ReplyHead
+	for {
+		frame, err := l.conn.ReadFrame()
+		if err != nil {
+			var tooLarge *rpc.TooLargeError
+			if !errors.As(err, &tooLarge) {
+				return err
+			}
+			frame, err = tooLargeReply(tooLarge)
+			if err != nil {
+				return err
+			}
+		}
+		if err := rpc.ParseReply(frame.Bytes(), &head); err != nil {
+			frame.Release()
+			return err
+		}
+		if s.answer(l, frame, &head) != nil {
+			return errClient
+		}
+	}
+}
+
+func tooLargeReply(e *rpc.TooLargeError) (*rpc.Frame, error) {
+	if e.RequestID == 0 {
+		return nil, e
+	}
+	b, err := json.Marshal(rpc.ErrorReply(e.RequestID, &rpc.Error{Code: e.ErrorCode(), Message: "reply of the controller is too large"}))
+	if err != nil {
+		return nil, err
+	}
+	return rpc.FrameOf(b), nil
+}
+
+// answer hands one reply on. Its error is that of the client's connection.
+func (s *session) answer(l *link, frame *rpc.Frame, head *rpc.ReplyHead) error {
+	s.mu.Lock()
+	c, ok := s.pending[head.RequestID]
+	if !ok || c.link != l {
+		// To our own ping, or to nothing that was asked here.
+		s.mu.Unlock()
+		frame.Release()
+		return nil
+	}
+	if c.replay != nil {
+		replay := c.replay
+		c.replay = nil
+		s.mu.Unlock()
+		replay <- frame
+		return nil
+	}
+	if c.size > 0 && wantsAccess(frame.Bytes(), head) {
+		c.widening = true
+		s.tasks.Add(1)
+		s.mu.Unlock()
+		go func() {
+			defer s.tasks.Done()
+			s.widen(c, l, frame)
+		}()
+		return nil
+	}
+	s.remove(c)
+	s.mu.Unlock()
+
+	out := frame.Bytes()
+	if l.number != 0 {
+		out = l.markObjects(out)
+	}
+	if c.audit {
+		s.recordReply(c.id, c.facade, c.version, c.object, c.method, head.Error, head.ErrorCode)
+	}
+	err := s.client.WriteFrame(out)
+	frame.Release()
+	return err
+}
+
+// remove forgets a request. s.mu must be held.
+func (s *session) remove(c *call) {
+	delete(s.pending, c.id)
+	if c.size > 0 {
+		s.retained -= c.size
+		c.drop()
+	}
+	s.room.Signal()
+}
+
+// fail answers all requests whose replies will not come any more because their
+// link ended.
+func (s *session) fail(l *link, cause error) {
+	var lost []*call
+	s.mu.Lock()
+	for _, c := range s.pending {
+		if c.link != l {
+			continue
+		}
+		if c.replay != nil {
+			close(c.replay)
+			c.replay = nil
+			continue
+		}
+		if c.widening {
+			continue // widen answers
+		}
+		s.remove(c)
+		lost = append(lost, c)
+	}
+	name := s.route.Controller.Name
+	s.mu.Unlock()
+	s.g.Log.Info("connection to controller lost", "conversation", s.conversation, "controller", name, "model", s.modelUUID, "error", cause)
+	for _, c := range lost {
+		s.lost(c)
+	}
+}
+
+// lost answers a request whose reply will not come.
+func (s *session) lost(c *call) {
+	err := connectionLost(s.route.Controller.Name)
+	if c.audit {
+		s.recordReply(c.id, c.facade, c.version, c.object, c.method, err.Message, err.Code)
+	}
+	_ = rpc.WriteError(s.client, c.id, err) // the reader sees that the client is gone
+}
+
+func connectionLost(controller string) *estate.Error {
+	return estate.Errorf(estate.CodeConnectionFailed, "connection to controller %q was lost", controller)
+}
+
+// record takes a request to the audit log.
+func (s *session) record(id uint64, facade string, version int, object, method string, raw json.RawMessage) {
+	if s.g.Recorder == nil {
+		return
+	}
+	s.g.Recorder.Record(s.ctx, estate.AuditEvent{
+		Time: s.g.Now(), ConversationID: s.conversation, MessageID: id,
+		Facade: facade, Method: method, Version: version, ObjectID: object,
+		User: s.userName(), Model: s.modelUUID, Params: raw,
+	})
+}
+
+// recordReply takes a reply to the audit log.
+func (s *session) recordReply(id uint64, facade string, version int, object, method, errText, code string) {
+	if s.g.Recorder == nil {
+		return
+	}
+	s.g.Recorder.Record(s.ctx, estate.AuditEvent{
+		Time: s.g.Now(), ConversationID: s.conversation, MessageID: id,
+		Facade: facade, Method: method, Version: version, ObjectID: object,
+		User: s.userName(), Model: s.modelUUID, IsResponse: true, Error: errText, ErrorCode: code,
+	})
+}
+
+func (s *session) userName() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.user.Name
+}
+
+// objectPrefix begins the ids of watchers that live on a wide connection.
+const objectPrefix = "jimm-"
+
+// parseObjectID takes an id that markObjects made apart.
+func parseObjectID(id string) (number int, inner string, ok bool) {
+	rest, ok := strings.CutPrefix(id, objectPrefix)
+	if !ok {
+		return 0, "", false
+	}
+	digits, inner, ok := strings.Cut(rest, "-")
+	if !ok {
+		return 0, "", false
+	}
+	number, err := strconv.Atoi(digits)
+	return number, inner, err == nil && number > 0
+}
