@@ -1,0 +1,65 @@
+package juju
+
+import (
+	"fmt"
+
+	"github.com/juju/names/v6"
+
+	"jimm/workload/estate"
+)
+
+// need is what a connection must claim for a call, beside a login on the
+// controller, which every connection needs.
+type need struct {
+	kind   string // names.ModelTagKind, …; empty: nothing more
+	access string
+	// why says what a controller does without it, where that is the reason for
+	// asking for this much.
+	why string
+}
+
+// needs has the claims that the calls of a Peer need, read from the facades of
+// Juju 3.6.11 and 4.1 and measured on 4.1 (TestNeedsAreExact). Superuser stands
+// only where Juju leaves no other way. A call without its claims fails here,
+// before the controller is asked: some calls are not refused there, they just
+// answer less.
+var needs = map[string]need{
+	"Clouds": {names.ControllerTagKind, estate.AccessSuperuser,
+		"anyone else sees the clouds that the controller's own database lets them see: for our users, none"},
+	"ModelSummaries": {names.ControllerTagKind, estate.AccessSuperuser,
+		"anyone else sees the models that the controller's own database lets them see, which are not the estate's"},
+	"CreateModel":           {names.CloudTagKind, estate.AccessAddModel, "as the owner; for another owner it takes superuser"},
+	"ModelInfo":             {names.ModelTagKind, estate.AccessRead, ""},
+	"ModelStatus":           {names.ModelTagKind, estate.AccessAdmin, ""},
+	"DestroyModel":          {names.ModelTagKind, estate.AccessAdmin, ""},
+	"ChangeModelCredential": {names.ModelTagKind, estate.AccessAdmin, ""},
+	// As the owner of the credential.
+	"UpdateCredential": {},
+	"RevokeCredential": {},
+	"UpdateCredential, forced": {names.ControllerTagKind, estate.AccessSuperuser,
+		"4.1 takes force from nobody else"},
+}
+
+// ranks order the access words of one kind of thing.
+var ranks = map[string]int{
+	estate.AccessLogin: 1, estate.AccessSuperuser: 2,
+	estate.AccessRead: 1, estate.AccessWrite: 2, estate.AccessAdmin: 3,
+	estate.AccessAddModel: 1,
+}
+
+// check fails with CodeUnauthorized unless claims suffice for a call about a
+// thing, such as a model. A superuser may do everything.
+func (n need) check(call, controllerUUID string, claims estate.Claims, thing string) error {
+	controller := names.NewControllerTag(controllerUUID).String()
+	if n.kind == "" || claims[controller] == estate.AccessSuperuser {
+		return nil
+	}
+	tag := n.kind + "-" + thing
+	if ranks[claims[tag]] >= ranks[n.access] {
+		return nil
+	}
+	return &estate.Error{
+		Code: estate.CodeUnauthorized, Message: "permission denied",
+		Cause: fmt.Errorf("cannot call %s on controller %s: it needs %s on %s, which the token does not claim", call, controllerUUID, n.access, tag),
+	}
+}

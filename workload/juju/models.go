@@ -1,0 +1,344 @@
+package juju
+
+import (
+	"context"
+	"errors"
+
+	"github.com/juju/names/v6"
+
+	"github.com/juju/juju/rpc/params"
+
+	"jimm/workload/estate"
+)
+
+// The versions of facade ModelManager that we speak. Up to 10 it names a
+// model's owner by an owner-tag, from 11 on by a qualifier.
+const (
+	modelManager            = "ModelManager"
+	modelLeast, modelMost   = 9, 11
+	modelManagerQualifier   = 11
+	controllerLeast         = 11 // Controller, for AllModels
+	controllerMost          = 14
+	controllerModel         = "controller"
+	controllerModelsAllowed = 100
+)
+
+// CreateModel implements estate.Peer.
+func (p *peer) CreateModel(ctx context.Context, args params.ModelCreateArgs) (params.ModelInfo, error) {
+	cloud, err := names.ParseCloudTag(args.CloudTag)
+	if err != nil {
+		return params.ModelInfo{}, estate.Errorf(estate.CodeBadRequest, "cannot create model: %w", err)
+	}
+	if !names.IsValidUser(args.Qualifier) {
+		return params.ModelInfo{}, estate.Errorf(estate.CodeBadRequest, "cannot create model: its owner %q is not a user name", args.Qualifier)
+	}
+	if err := p.need("CreateModel", cloud.Id()); err != nil {
+		return params.ModelInfo{}, err
+	}
+	args.TargetController = "" // for us, not for the controller
+	version, err := p.version(modelManager, modelLeast, modelMost)
+	if err != nil {
+		return params.ModelInfo{}, err
+	}
+	if version >= modelManagerQualifier {
+		var info params.ModelInfo
+		err := p.Call(ctx, modelManager, version, "", "CreateModel", args, &info)
+		return info, err
+	}
+	var info params.ModelInfoLegacy
+	err = p.Call(ctx, modelManager, version, "", "CreateModel", params.ModelCreateArgsLegacy{
+		Name:               args.Name,
+		OwnerTag:           names.NewUserTag(args.Qualifier).String(),
+		Config:             args.Config,
+		CloudTag:           args.CloudTag,
+		CloudRegion:        args.CloudRegion,
+		CloudCredentialTag: args.CloudCredentialTag,
+	}, &info)
+	if err != nil {
+		return params.ModelInfo{}, err
+	}
+	return p.modelInfo(info)
+}
+
+// ModelInfo implements estate.Peer. CodeModelNotFound if the controller has no
+// such model.
+func (p *peer) ModelInfo(ctx context.Context, uuid string) (params.ModelInfo, error) {
+	if err := p.need("ModelInfo", uuid); err != nil {
+		return params.ModelInfo{}, err
+	}
+	version, err := p.version(modelManager, modelLeast, modelMost)
+	if err != nil {
+		return params.ModelInfo{}, err
+	}
+	info, err := p.callModelInfo(ctx, version, entity(uuid))
+	if estate.Is(err, estate.CodeUnauthorized) {
+		// The token has the right to it: 3.x answers so when there is no such
+		// model. ModelStatus looks for the model before it looks at rights.
+		if _, statusErr := p.callModelStatus(ctx, version, uuid); estate.Is(statusErr, estate.CodeModelNotFound) {
+			err = statusErr
+		}
+	}
+	return info, modelGone(err)
+}
+
+func (p *peer) callModelInfo(ctx context.Context, version int, args params.Entities) (params.ModelInfo, error) {
+	const call = modelManager + ".ModelInfo"
+	if version >= modelManagerQualifier {
+		var results params.ModelInfoResults
+		if err := p.Call(ctx, modelManager, version, "", "ModelInfo", args, &results); err != nil {
+			return params.ModelInfo{}, err
+		}
+		result, err := one(p, call, results.Results)
+		if err == nil {
+			err = paramsError(result.Error)
+		}
+		if err == nil && result.Result == nil {
+			err = badReply(p.controller, call, errors.New("the result is empty"))
+		}
+		if err != nil {
+			return params.ModelInfo{}, err
+		}
+		return *result.Result, nil
+	}
+	var results params.ModelInfoResultsLegacy
+	if err := p.Call(ctx, modelManager, version, "", "ModelInfo", args, &results); err != nil {
+		return params.ModelInfo{}, err
+	}
+	result, err := one(p, call, results.Results)
+	if err == nil {
+		err = paramsError(result.Error)
+	}
+	if err == nil && result.Result == nil {
+		err = badReply(p.controller, call, errors.New("the result is empty"))
+	}
+	if err != nil {
+		return params.ModelInfo{}, err
+	}
+	return p.modelInfo(*result.Result)
+}
+
+// ModelStatus implements estate.Peer. CodeModelNotFound if the controller has
+// no such model.
+func (p *peer) ModelStatus(ctx context.Context, uuid string) (params.ModelStatus, error) {
+	if err := p.need("ModelStatus", uuid); err != nil {
+		return params.ModelStatus{}, err
+	}
+	version, err := p.version(modelManager, modelLeast, modelMost)
+	if err != nil {
+		return params.ModelStatus{}, err
+	}
+	return p.callModelStatus(ctx, version, uuid)
+}
+
+func (p *peer) callModelStatus(ctx context.Context, version int, uuid string) (params.ModelStatus, error) {
+	const call = modelManager + ".ModelStatus"
+	if version >= modelManagerQualifier {
+		var results params.ModelStatusResults
+		if err := p.Call(ctx, modelManager, version, "", "ModelStatus", entity(uuid), &results); err != nil {
+			return params.ModelStatus{}, modelGone(err)
+		}
+		status, err := one(p, call, results.Results)
+		if err == nil {
+			err = modelGone(paramsError(status.Error))
+		}
+		return status, err
+	}
+	var results params.ModelStatusResultsLegacy
+	if err := p.Call(ctx, modelManager, version, "", "ModelStatus", entity(uuid), &results); err != nil {
+		return params.ModelStatus{}, modelGone(err)
+	}
+	status, err := one(p, call, results.Results)
+	if err == nil {
+		err = modelGone(paramsError(status.Error))
+	}
+	if err != nil {
+		return params.ModelStatus{}, err
+	}
+	owner, err := qualifier(status.OwnerTag)
+	if err != nil {
+		return params.ModelStatus{}, badReply(p.controller, call, err)
+	}
+	return params.ModelStatus{
+		ModelTag:           status.ModelTag,
+		Qualifier:          owner,
+		Life:               status.Life,
+		Type:               status.Type,
+		HostedMachineCount: status.HostedMachineCount,
+		ApplicationCount:   status.ApplicationCount,
+		UnitCount:          status.UnitCount,
+		Applications:       status.Applications,
+		Machines:           status.Machines,
+		Volumes:            status.Volumes,
+		Filesystems:        status.Filesystems,
+	}, nil
+}
+
+// DestroyModel implements estate.Peer. CodeModelNotFound if the controller has
+// no such model.
+func (p *peer) DestroyModel(ctx context.Context, d params.DestroyModelParams) error {
+	tag, err := names.ParseModelTag(d.ModelTag)
+	if err != nil {
+		return estate.Errorf(estate.CodeBadRequest, "cannot destroy model: %w", err)
+	}
+	if err := p.need("DestroyModel", tag.Id()); err != nil {
+		return err
+	}
+	args := params.DestroyModelsParams{Models: []params.DestroyModelParams{d}}
+	return modelGone(p.change(ctx, modelManager, modelLeast, modelMost, "DestroyModels", args))
+}
+
+// ChangeModelCredential implements estate.Peer.
+func (p *peer) ChangeModelCredential(ctx context.Context, modelUUID string, credential names.CloudCredentialTag) error {
+	if err := p.need("ChangeModelCredential", modelUUID); err != nil {
+		return err
+	}
+	args := params.ChangeModelCredentialsParams{Models: []params.ChangeModelCredentialParams{{
+		ModelTag:           names.NewModelTag(modelUUID).String(),
+		CloudCredentialTag: credential.String(),
+	}}}
+	return p.change(ctx, modelManager, modelLeast, modelMost, "ChangeModelCredential", args)
+}
+
+// ModelSummaries implements estate.Peer. A model that the controller has
+// trouble with is left out; the others are returned.
+func (p *peer) ModelSummaries(ctx context.Context) ([]params.ModelSummary, error) {
+	if err := p.need("ModelSummaries", p.controller.UUID); err != nil {
+		return nil, err
+	}
+	version, err := p.version(modelManager, modelLeast, modelMost)
+	if err != nil {
+		return nil, err
+	}
+	const method = "ListModelSummaries"
+	args := params.ModelSummariesRequest{UserTag: p.user.Tag().String(), All: true}
+	var summaries []params.ModelSummary
+	if version >= modelManagerQualifier {
+		var results params.ModelSummaryResults
+		if err := p.Call(ctx, modelManager, version, "", method, args, &results); err != nil {
+			return nil, err
+		}
+		for _, r := range results.Results {
+			if r.Error == nil && r.Result != nil {
+				summaries = append(summaries, *r.Result)
+			}
+		}
+		return summaries, nil
+	}
+	var results params.ModelSummaryResultsLegacy
+	if err := p.Call(ctx, modelManager, version, "", method, args, &results); err != nil {
+		return nil, err
+	}
+	for _, r := range results.Results {
+		if r.Error != nil || r.Result == nil {
+			continue
+		}
+		s := r.Result
+		owner, err := qualifier(s.OwnerTag)
+		if err != nil {
+			return nil, badReply(p.controller, modelManager+"."+method, err)
+		}
+		summaries = append(summaries, params.ModelSummary{
+			Name:               s.Name,
+			Qualifier:          owner,
+			UUID:               s.UUID,
+			Type:               s.Type,
+			ControllerUUID:     s.ControllerUUID,
+			IsController:       s.IsController,
+			ProviderType:       s.ProviderType,
+			CloudTag:           s.CloudTag,
+			CloudRegion:        s.CloudRegion,
+			CloudCredentialTag: s.CloudCredentialTag,
+			Life:               s.Life,
+			Status:             s.Status,
+			UserAccess:         s.UserAccess,
+			UserLastConnection: s.UserLastConnection,
+			Counts:             s.Counts,
+			Migration:          s.Migration,
+			AgentVersion:       s.AgentVersion,
+		})
+	}
+	return summaries, nil
+}
+
+// home returns the cloud and region the controller itself runs in: those of
+// its own model.
+func (p *peer) home(ctx context.Context) (cloud, region string, err error) {
+	var all params.UserModelList
+	if err := p.call(ctx, "Controller", controllerLeast, controllerMost, "AllModels", nil, &all); err != nil {
+		return "", "", err
+	}
+	// Users may have models of that name, too.
+	asked := 0
+	for _, m := range all.UserModels {
+		if m.Name != controllerModel || asked == controllerModelsAllowed {
+			continue
+		}
+		asked++
+		info, err := p.ModelInfo(ctx, m.UUID)
+		if estate.Is(err, estate.CodeModelNotFound) {
+			continue
+		}
+		if err != nil {
+			return "", "", err
+		}
+		if !info.IsController {
+			continue
+		}
+		tag, err := names.ParseCloudTag(info.CloudTag)
+		if err != nil {
+			return "", "", badReply(p.controller, modelManager+".ModelInfo", err)
+		}
+		return tag.Id(), info.CloudRegion, nil
+	}
+	return "", "", badReply(p.controller, "Controller.AllModels", errors.New("its own model is not among them"))
+}
+
+// modelInfo gives an older answer the newest form.
+func (p *peer) modelInfo(m params.ModelInfoLegacy) (params.ModelInfo, error) {
+	owner, err := qualifier(m.OwnerTag)
+	if err != nil {
+		return params.ModelInfo{}, badReply(p.controller, modelManager, err)
+	}
+	return params.ModelInfo{
+		Name:                    m.Name,
+		Type:                    m.Type,
+		UUID:                    m.UUID,
+		ControllerUUID:          m.ControllerUUID,
+		IsController:            m.IsController,
+		ProviderType:            m.ProviderType,
+		CloudTag:                m.CloudTag,
+		CloudRegion:             m.CloudRegion,
+		CloudCredentialTag:      m.CloudCredentialTag,
+		CloudCredentialValidity: m.CloudCredentialValidity,
+		Qualifier:               owner,
+		Life:                    m.Life,
+		Status:                  m.Status,
+		Users:                   m.Users,
+		Machines:                m.Machines,
+		SecretBackends:          m.SecretBackends,
+		Migration:               m.Migration,
+		AgentVersion:            m.AgentVersion,
+		SupportedFeatures:       m.SupportedFeatures,
+	}, nil
+}
+
+// qualifier is what newer controllers say in place of an owner tag.
+func qualifier(ownerTag string) (string, error) {
+	tag, err := names.ParseUserTag(ownerTag)
+	if err != nil {
+		return "", err
+	}
+	return tag.Id(), nil
+}
+
+func entity(modelUUID string) params.Entities {
+	return params.Entities{Entities: []params.Entity{{Tag: names.NewModelTag(modelUUID).String()}}}
+}
+
+// modelGone gives the answer that there is no such model its one code.
+func modelGone(err error) error {
+	if !estate.Is(err, estate.CodeNotFound) {
+		return err
+	}
+	return &estate.Error{Code: estate.CodeModelNotFound, Message: err.Error(), Cause: err}
+}
