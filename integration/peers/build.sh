@@ -80,7 +80,7 @@ build_prepare() {
 about() {
 	case $1 in
 	dqlite) echo "dqlite … (about 1 min)" ;;
-	juju41) echo "juju CLI and jujuagentd 4.1-beta2 … (about 5 min)" ;;
+	juju41) echo "juju CLI and jujuagentd 4.1-beta2 … (about 4 min)" ;;
 	juju36) echo "juju CLI 3.6.11 … (about 3 min)" ;;
 	prepare) echo "prepare …" ;;
 	esac
@@ -137,6 +137,7 @@ build() {
 }
 
 [ "$(id -u)" = 0 ] || die "build the peers: only root can install packages and run controllers"
+[[ $cache =~ ^[A-Za-z0-9/._+@-]+$ ]] || die "build the peers: the C toolchain takes no path like $cache"
 command -v go >/dev/null || die "build the peers: Go is not installed"
 goversion=$(go env GOVERSION GOARCH)
 
@@ -152,8 +153,8 @@ for name; do
 	[ "$name" != juju41 ] || build dqlite
 	build "$name"
 	case $name in
-	juju41) printf 'JUJU41=%q\nAGENT=%q\n' "$(place juju41)/bin/juju" "$(place juju41)/bin/jujuagentd" ;;
-	juju36) printf 'JUJU36=%q\n' "$(place juju36)/bin/juju" ;;
-	prepare) printf 'PREPARE=%q\n' "$(place prepare)/bin/prepare" ;;
+	juju41) printf 'JUJU41=%s\nAGENT=%s\n' "$(place juju41)/bin/juju" "$(place juju41)/bin/jujuagentd" ;;
+	juju36) printf 'JUJU36=%s\n' "$(place juju36)/bin/juju" ;;
+	prepare) printf 'PREPARE=%s\n' "$(place prepare)/bin/prepare" ;;
 	esac
 done
