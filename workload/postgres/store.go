@@ -1,0 +1,152 @@
+// Package postgres is the estate's memory: rows in PostgreSQL 14 or later, by
+// pgx. Its migrations run at start; those of the tables that package sealed
+// uses are among them.
+//
+// Leases and migrations hold session advisory locks, so a connection pooler in
+// between must be in session mode.
+package postgres
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/tern/v2/migrate"
+
+	"jimm/workload/estate"
+)
+
+// Options are a store's settings; the zero value is ready for use.
+type Options struct {
+	// MaxConns bounds the pool; 0 leaves it to the DSN (pool_max_conns) or to
+	// pgx, which takes the larger of 4 and the number of CPUs. Leases and
+	// listeners have connections of their own.
+	MaxConns int32
+	// Now tells the time; nil is time.Now.
+	Now func() time.Time
+	// LeaseCheck is how often the holder of a lease makes sure that it still
+	// holds it (default 5 s). PostgreSQL takes a lease from a holder that has
+	// been silent for four times that.
+	LeaseCheck time.Duration
+	// Log gets what no caller is told, such as a listener's reconnects; nil
+	// is slog.Default.
+	Log *slog.Logger
+}
+
+// Store is an estate.Store.
+type Store struct {
+	pool       *pgxpool.Pool
+	now        func() time.Time
+	leaseCheck time.Duration
+	log        *slog.Logger
+}
+
+var _ estate.Store = (*Store)(nil)
+
+// Open connects to a database and brings its schema up to date; of several
+// processes that open it at once, one migrates and the others wait for it. The
+// DSN is a URL (postgres, postgresql or pgx) or key=value words.
+func Open(ctx context.Context, dsn string, opts Options) (*Store, error) {
+	if rest, ok := strings.CutPrefix(dsn, "pgx:"); ok {
+		dsn = "postgres:" + rest
+	}
+	config, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open database: %w", err) // pgx masks the password
+	}
+	if opts.MaxConns > 0 {
+		config.MaxConns = opts.MaxConns
+	}
+	if config.ConnConfig.ConnectTimeout == 0 {
+		config.ConnConfig.ConnectTimeout = 10 * time.Second
+	}
+	if config.ConnConfig.RuntimeParams["application_name"] == "" {
+		config.ConnConfig.RuntimeParams["application_name"] = "jimm"
+	}
+	if err := migrateSchema(ctx, config.ConnConfig.Copy()); err != nil {
+		return nil, fmt.Errorf("cannot open database: %w", err)
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open database: %w", err)
+	}
+	s := &Store{pool: pool, now: opts.Now, leaseCheck: opts.LeaseCheck, log: opts.Log}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.leaseCheck <= 0 {
+		s.leaseCheck = 5 * time.Second
+	}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	return s, nil
+}
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// migrateSchema runs the migrations that the database lacks. It refuses a
+// schema that a newer JIMM has made.
+func migrateSchema(ctx context.Context, config *pgx.ConnConfig) error {
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer closeConn(conn)
+	m, err := migrate.NewMigrator(ctx, conn, "jimm_schema_version")
+	if err != nil {
+		return fmt.Errorf("cannot prepare migrations: %w", err)
+	}
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	if err := m.LoadMigrations(files); err != nil {
+		return fmt.Errorf("cannot load migrations: %w", err)
+	}
+	version, err := m.GetCurrentVersion(ctx)
+	if err != nil {
+		return fmt.Errorf("cannot read the schema's version: %w", err)
+	}
+	if known := len(m.Migrations); int(version) > known {
+		return fmt.Errorf("its schema has version %d, made by a newer JIMM; this one knows up to %d", version, known)
+	}
+	if err := m.Migrate(ctx); err != nil {
+		return fmt.Errorf("cannot migrate schema: %w", err)
+	}
+	return nil
+}
+
+// Pool returns the connections, for what has tables of its own in the same
+// database.
+func (s *Store) Pool() *pgxpool.Pool { return s.pool }
+
+// Ping makes sure that the database answers.
+func (s *Store) Ping(ctx context.Context) error {
+	if err := s.pool.Ping(ctx); err != nil {
+		return fmt.Errorf("the database does not answer: %w", err)
+	}
+	return nil
+}
+
+// Close closes the connections, when their users have given them back.
+func (s *Store) Close() { s.pool.Close() }
+
+// closeConn ends a connection, not waiting long for a server that is gone.
+func closeConn(conn *pgx.Conn) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	_ = conn.Close(ctx)
+}
+
+// connect makes a connection beside the pool.
+func (s *Store) connect(ctx context.Context) (*pgx.Conn, error) {
+	return pgx.ConnectConfig(ctx, s.pool.Config().ConnConfig)
+}
