@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -141,7 +142,7 @@ func TestALeaseEndsWithItsContext(t *testing.T) {
 
 func TestListenersHearOfEveryNotification(t *testing.T) {
 	dsn := cluster.ForTest(t).NewDatabase(t)
-	a, b := open(t, dsn, postgres.Options{}), open(t, dsn, postgres.Options{})
+	a, b := open(t, dsn, postgres.Options{Log: slog.New(slog.DiscardHandler)}), open(t, dsn, postgres.Options{})
 	ctx, cancel := context.WithCancel(t.Context())
 	heard, done := make(chan string, 10), make(chan error, 1)
 	go func() { done <- a.Listen(ctx, "Models changed", func(payload string) { heard <- payload }) }()

@@ -50,8 +50,12 @@ func clean(v any) any {
 	case string:
 		return cleanText(v)
 	case json.Number:
-		if _, err := v.Float64(); err != nil || len(v) > 40 {
+		f, err := v.Float64()
+		if err != nil || len(v) > 40 {
 			return string(v)
+		}
+		if strings.ContainsAny(string(v), "eE") {
+			return f // which settles exponents
 		}
 	case []any:
 		for i := range v {
