@@ -4,8 +4,11 @@ go 1.26.8
 
 require (
 	github.com/canonical/jimm-go-sdk/v3 v3.4.0
+	github.com/juju/errors v1.0.0
 	github.com/juju/juju v0.0.0-20260713142945-570e41eadd7e
+	github.com/juju/names/v6 v6.0.0
 	github.com/spf13/cobra v1.10.2
+	sigs.k8s.io/yaml v1.6.0
 )
 
 require (
@@ -106,7 +109,6 @@ require (
 	github.com/juju/clock v1.1.1 // indirect
 	github.com/juju/collections v1.0.4 // indirect
 	github.com/juju/description/v12 v12.0.0-20260410024407-3471e9106dd1 // indirect
-	github.com/juju/errors v1.0.0 // indirect
 	github.com/juju/go4 v0.0.0-20160222163258-40d72ab9641a // indirect
 	github.com/juju/gojsonpointer v0.0.0-20150204194629-afe8b77aa08f // indirect
 	github.com/juju/gojsonreference v0.0.0-20150204194633-f0d24ac5ee33 // indirect
@@ -118,7 +120,6 @@ require (
 	github.com/juju/mgo/v3 v3.0.4 // indirect
 	github.com/juju/mutex/v2 v2.0.0 // indirect
 	github.com/juju/names/v5 v5.0.0 // indirect
-	github.com/juju/names/v6 v6.0.0 // indirect
 	github.com/juju/os/v2 v2.2.5 // indirect
 	github.com/juju/persistent-cookiejar v1.0.0 // indirect
 	github.com/juju/proxy v1.0.0 // indirect
@@ -266,5 +267,4 @@ require (
 	sigs.k8s.io/json v0.0.0-20250730193827-2d320260d730 // indirect
 	sigs.k8s.io/randfill v1.0.0 // indirect
 	sigs.k8s.io/structured-merge-diff/v6 v6.4.2 // indirect
-	sigs.k8s.io/yaml v1.6.0 // indirect
 )

@@ -1,0 +1,263 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"sort"
+	"strings"
+
+	"github.com/canonical/jimm-go-sdk/v3/api/params"
+	jujuerrors "github.com/juju/errors"
+	"github.com/juju/juju/api/jujuclient"
+	"github.com/juju/names/v6"
+	"github.com/spf13/cobra"
+)
+
+// hidden stands for a password where one is shown.
+const hidden = "********"
+
+func (j *JAAS) registerController() *cobra.Command {
+	r := &registration{jaas: j}
+	cmd := &cobra.Command{
+		Use:   "register-controller CONTROLLER",
+		Short: "Take a Juju controller into JAAS",
+		Long: `Take a Juju controller into JAAS.
+
+CONTROLLER is its name in the juju client store, and will be its name in JAAS.
+JAAS logs in there with the name and password of the administrator that the store
+holds, keeps them among its secrets, and imports the controller's clouds. The
+controller must have been bootstrapped with JAAS as its login-token-refresh-url.
+
+JAAS reaches the controller
+
+  - at its public host name, if the client store knows one, with a certificate
+    that a public authority has signed;
+  - else, or with --local, at the addresses and with the CA certificate that the
+    juju client uses itself;
+  - with --public-address, at that address, with a certificate that a public
+    authority has signed; or with the controller's own if --local is there too.
+
+With --file all this comes from a YAML file with the keys uuid, name,
+public-address, api-addresses, ca-certificate, tls-hostname, username and
+password, as --dry-run prints it (without the password).`,
+		Example: `  jaas register-controller blue
+  jaas register-controller blue --public-address blue.example.com:443
+  jaas register-controller blue --dry-run >blue.yaml
+  jaas register-controller blue --file blue.yaml`,
+		Args: arguments("the name of a controller in the juju client store"),
+	}
+	out := newOutput(cmd, j.Stdout, "yaml", "json")
+	cmd.Flags().BoolVar(&r.local, "local", false, "use the addresses and the CA certificate in the juju client store")
+	cmd.Flags().StringVar(&r.publicAddress, "public-address", "", "address of the controller, `HOST:PORT`")
+	cmd.Flags().StringVar(&r.tlsHostname, "tls-hostname", "", "`NAME` that the controller's certificate is for")
+	cmd.Flags().StringVar(&r.file, "file", "", "read what to register from this YAML `FILE`; - is standard input")
+	cmd.Flags().BoolVar(&r.dryRun, "dry-run", false, "print what would be registered, and do nothing")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if r.file != "" && (r.local || r.publicAddress != "" || r.tlsHostname != "") {
+			return usageError("--file says it all: --local, --public-address and --tls-hostname do not go with it")
+		}
+		request, err := r.request(args[0])
+		if err != nil {
+			return fmt.Errorf("cannot register controller %q: %w", args[0], err)
+		}
+		if r.dryRun {
+			request.Password = hidden
+			return out.print(request, nil)
+		}
+		return j.oneController(cmd.Context(), "AddController", request, out)
+	}
+	return cmd
+}
+
+// registration are the flags of register-controller.
+type registration struct {
+	jaas                             *JAAS
+	local, dryRun                    bool
+	publicAddress, tlsHostname, file string
+}
+
+// request is what to send to register the controller of this name.
+func (r *registration) request(name string) (params.AddControllerRequest, error) {
+	var request params.AddControllerRequest
+	if r.file != "" {
+		if err := readInput(r.file, r.jaas.Stdin, &request); err != nil {
+			return request, err
+		}
+		request.Name = name
+		if request.Password == hidden {
+			return request, fmt.Errorf("%s has no password: put the one of user %q there", r.file, request.Username)
+		}
+		return request, nil
+	}
+	details, err := r.jaas.Store.ControllerByName(name)
+	if jujuerrors.Is(err, jujuerrors.NotFound) {
+		return request, fmt.Errorf("it is not in the juju client store; \"juju controllers\" lists what is, or use --file")
+	}
+	if err != nil {
+		return request, fmt.Errorf("cannot read the juju client store: %w", err)
+	}
+	if details.OIDCLogin {
+		return request, fmt.Errorf("its users log in at an identity provider: it is JAAS itself, not a controller behind it")
+	}
+	account, err := r.jaas.Store.AccountDetails(name)
+	if err != nil && !jujuerrors.Is(err, jujuerrors.NotFound) {
+		return request, fmt.Errorf("cannot read the juju client store: %w", err)
+	}
+	if account == nil || account.User == "" || account.Password == "" {
+		return request, fmt.Errorf("the juju client store has no password of its administrator: "+
+			"log in there with \"juju login -c %s -u admin\", or use --file", name)
+	}
+	request = params.AddControllerRequest{
+		Name: name, UUID: details.ControllerUUID,
+		PublicAddress: r.publicAddress, TLSHostname: r.tlsHostname,
+		Username: account.User, Password: account.Password,
+	}
+	switch {
+	case r.local || r.publicAddress == "" && details.PublicDNSName == "":
+		request.APIAddresses, request.CACertificate = details.APIEndpoints, details.CACert
+	case r.publicAddress == "":
+		request.PublicAddress = publicAddress(*details)
+	}
+	return request, nil
+}
+
+// publicAddress is the public host name of a controller with the port that the
+// client uses there.
+func publicAddress(details jujuclient.ControllerDetails) string {
+	if _, _, err := net.SplitHostPort(details.PublicDNSName); err == nil {
+		return details.PublicDNSName
+	}
+	port := "443"
+	for _, endpoint := range details.APIEndpoints {
+		if host, p, err := net.SplitHostPort(endpoint); err == nil && host == details.PublicDNSName {
+			port = p
+		}
+	}
+	return net.JoinHostPort(details.PublicDNSName, port)
+}
+
+func (j *JAAS) unregisterController() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "unregister-controller CONTROLLER",
+		Short:   "Take a controller out of JAAS",
+		Long:    "Take a controller out of JAAS. The controller itself and the models on it are not touched.",
+		Example: "  jaas unregister-controller blue",
+		Args:    arguments("the name of a controller in JAAS"),
+	}
+	out := newOutput(cmd, j.Stdout, "yaml", "json")
+	force := cmd.Flags().Bool("force", false, "also if it has models: JAAS forgets these, and they go on running")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return j.oneController(cmd.Context(), "RemoveController", params.RemoveControllerRequest{Name: args[0], Force: *force}, out)
+	}
+	return cmd
+}
+
+func (j *JAAS) showController() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "show-controller CONTROLLER",
+		Short:   "Show a controller of JAAS",
+		Example: "  jaas show-controller blue\n  jaas show-controller blue --format json",
+		Args:    arguments("the name of a controller in JAAS"),
+	}
+	out := newOutput(cmd, j.Stdout, "yaml", "json")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		request := struct {
+			Name string `json:"controller-name"`
+		}{args[0]}
+		return j.oneController(cmd.Context(), "ShowController", request, out)
+	}
+	return cmd
+}
+
+func (j *JAAS) setControllerDeprecated() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "set-controller-deprecated CONTROLLER",
+		Short:   "Give a controller no new models",
+		Long:    "Give a controller no new models, or with --undo give it some again. Its models stay and work on.",
+		Example: "  jaas set-controller-deprecated blue\n  jaas set-controller-deprecated blue --undo",
+		Args:    arguments("the name of a controller in JAAS"),
+	}
+	out := newOutput(cmd, j.Stdout, "yaml", "json")
+	undo := cmd.Flags().Bool("undo", false, "give it new models again")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		request := params.SetControllerDeprecatedRequest{Name: args[0], Deprecated: !*undo}
+		return j.oneController(cmd.Context(), "SetControllerDeprecated", request, out)
+	}
+	return cmd
+}
+
+// oneController makes a call that answers with a controller, and prints that.
+func (j *JAAS) oneController(ctx context.Context, method string, request any, out *output) error {
+	conn, err := j.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	var info params.ControllerInfo
+	if err := conn.call(ctx, method, request, &info); err != nil {
+		return err
+	}
+	return out.print(info, nil)
+}
+
+func (j *JAAS) controllers() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "controllers",
+		Aliases: []string{"list-controllers"},
+		Short:   "List the controllers of JAAS",
+		Long:    "List the controllers of JAAS: those that you may add models to, all for an administrator of JAAS.",
+		Example: "  jaas controllers\n  jaas controllers --format json",
+		Args:    arguments(),
+	}
+	out := newOutput(cmd, j.Stdout, "tabular", "yaml", "json")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		ctx := cmd.Context()
+		conn, err := j.connect(ctx)
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		var list params.ListControllersResponse
+		if err := conn.call(ctx, "ListControllers", nil, &list); err != nil {
+			return err
+		}
+		found := list.Controllers
+		if found == nil {
+			found = []params.ControllerInfo{}
+		}
+		sort.Slice(found, func(a, b int) bool { return found[a].Name < found[b].Name })
+		if len(found) == 0 && out.format == "tabular" {
+			fmt.Fprintln(j.Stderr, "No controllers. An administrator adds one with \"jaas register-controller CONTROLLER\".")
+			return nil
+		}
+		return out.print(found, func(w io.Writer) { tabulate(w, found) })
+	}
+	return cmd
+}
+
+// tabulate writes controllers as a table.
+func tabulate(w io.Writer, list []params.ControllerInfo) {
+	fmt.Fprintln(w, "Controller\tCloud/Region\tVersion\tStatus\tAddress")
+	for _, c := range list {
+		cloud := c.CloudTag
+		if tag, err := names.ParseCloudTag(c.CloudTag); err == nil {
+			cloud = tag.Id()
+		}
+		if c.CloudRegion != "" {
+			cloud += "/" + c.CloudRegion
+		}
+		address := c.PublicAddress
+		if address == "" && len(c.APIAddresses) > 0 {
+			address = c.APIAddresses[0]
+		}
+		row := []string{c.Name, cloud, c.AgentVersion, string(c.Status.Status), address}
+		for i, cell := range row {
+			if cell == "" {
+				row[i] = "-"
+			}
+		}
+		fmt.Fprintln(w, strings.Join(row, "\t"))
+	}
+}
