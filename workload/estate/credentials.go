@@ -64,13 +64,14 @@ func (e *Estate) credentialForModel(ctx context.Context, u, owner User, cloud Cl
 	return nil, Errorf(CodeNotFound, "%s has no credential for cloud %q: add one with juju add-credential %s", owner.Name, cloud.Name, cloud.Name)
 }
 
-// pushCredential uploads a credential to a controller as its owner.
-func (e *Estate) pushCredential(ctx context.Context, peer Peer, c Credential) error {
+// pushCredential uploads a credential to a controller as its owner. Unless
+// forced, the controller refuses one that its models cannot use.
+func (e *Estate) pushCredential(ctx context.Context, peer Peer, c Credential, force bool) error {
 	attributes, err := e.Secrets.Get(ctx, c.secretPath())
 	if err != nil && !Is(err, CodeNotFound) {
 		return err
 	}
-	result, err := peer.UpdateCredential(ctx, c.Tag(), params.CloudCredential{AuthType: c.AuthType, Attributes: attributes}, true)
+	result, err := peer.UpdateCredential(ctx, c.Tag(), params.CloudCredential{AuthType: c.AuthType, Attributes: attributes}, force)
 	if err != nil {
 		return err
 	}
@@ -163,7 +164,7 @@ func (e *Estate) updateCredential(ctx context.Context, u User, tag names.CloudCr
 	e.step("credential saved")
 	var failed error
 	for _, controller := range using {
-		if err := e.pushTo(ctx, controller, c); err != nil {
+		if err := e.pushTo(ctx, controller, c, force); err != nil {
 			failed = errors.Join(failed, reword(err, "controller %q", controller.Name))
 		}
 	}
@@ -197,15 +198,19 @@ func (e *Estate) checkOn(ctx context.Context, controller Controller, c Credentia
 	return models, nil
 }
 
-func (e *Estate) pushTo(ctx context.Context, controller Controller, c Credential) error {
+func (e *Estate) pushTo(ctx context.Context, controller Controller, c Credential, force bool) error {
 	ctx, cancel := context.WithTimeout(ctx, e.callTimeout())
 	defer cancel()
-	peer, err := e.Peers.Connect(ctx, controller, User{Name: c.Owner}, Claims{controller.tag(): AccessLogin})
+	claims := Claims{controller.tag(): AccessLogin}
+	if force {
+		claims[controller.tag()] = AccessSuperuser
+	}
+	peer, err := e.Peers.Connect(ctx, controller, User{Name: c.Owner}, claims)
 	if err != nil {
 		return err
 	}
 	defer peer.Close()
-	return e.pushCredential(ctx, peer, c)
+	return e.pushCredential(ctx, peer, c, force)
 }
 
 // controllersUsing returns the controllers that have models with a credential.

@@ -3,6 +3,7 @@ package estate
 import (
 	"context"
 	"errors"
+	"maps"
 	"regexp"
 	"slices"
 	"sort"
@@ -12,6 +13,7 @@ import (
 	"github.com/juju/names/v6"
 
 	"github.com/juju/juju/core/life"
+	"github.com/juju/juju/core/semversion"
 	"github.com/juju/juju/core/status"
 	"github.com/juju/juju/rpc/params"
 )
@@ -254,8 +256,9 @@ func (e *Estate) createOn(ctx context.Context, owner User, c Controller, m Model
 		return params.ModelInfo{}, err
 	}
 	defer peer.Close()
+	config, keys := splitKeys(c, args.Config)
 	create := params.ModelCreateArgs{
-		Name: m.Name, Qualifier: owner.Name, Config: args.Config,
+		Name: m.Name, Qualifier: owner.Name, Config: config,
 		CloudTag: names.NewCloudTag(m.Cloud).String(),
 	}
 	if m.Region != NoRegion || args.Region != "" {
@@ -263,7 +266,7 @@ func (e *Estate) createOn(ctx context.Context, owner User, c Controller, m Model
 	}
 	if credential != nil {
 		tag := credential.Tag()
-		if err := e.pushCredential(ctx, peer, *credential); err != nil {
+		if err := e.pushCredential(ctx, peer, *credential, false); err != nil {
 			return params.ModelInfo{}, err
 		}
 		create.CloudCredentialTag = tag.String()
@@ -271,6 +274,7 @@ func (e *Estate) createOn(ctx context.Context, owner User, c Controller, m Model
 	e.step("model credential pushed")
 	info, err := peer.CreateModel(ctx, create)
 	if err == nil {
+		e.addKeys(ctx, owner, c, info, keys)
 		return info, nil
 	}
 	if !Is(err, CodeConnectionFailed) && ctx.Err() == nil {
@@ -287,6 +291,40 @@ func (e *Estate) createOn(ctx context.Context, owner User, c Controller, m Model
 		return params.ModelInfo{}, err
 	}
 	return *found, nil
+}
+
+// splitKeys takes the SSH keys, one a line, out of a model's config for a
+// controller that does not want them there: Juju 3 clients always send them,
+// and Juju 4 refuses a config that holds them.
+func splitKeys(c Controller, config map[string]any) (map[string]any, []string) {
+	const attribute = "authorized-keys"
+	text, ok := config[attribute].(string)
+	version, err := semversion.Parse(c.AgentVersion)
+	if !ok || err != nil || version.Major < 4 {
+		return config, nil
+	}
+	rest := maps.Clone(config)
+	delete(rest, attribute)
+	var keys []string
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+			keys = append(keys, line)
+		}
+	}
+	return rest, keys
+}
+
+// addKeys gives the owner of a new model the SSH keys that came with it. The
+// model is there without them, and juju add-ssh-key gives them again.
+func (e *Estate) addKeys(ctx context.Context, owner User, c Controller, info params.ModelInfo, keys []string) {
+	if len(keys) == 0 {
+		return
+	}
+	m := Model{UUID: info.UUID}
+	r := Route{Model: m, Controller: c, Claims: Claims{c.tag(): AccessLogin, m.tag(): AccessAdmin}}
+	if err := e.Peers.AddModelKeys(ctx, r, owner, keys); err != nil {
+		e.Log.Warn("cannot add the SSH keys that came with a new model", "model", info.UUID, "controller", c.Name, "error", err)
+	}
 }
 
 // findModel asks a controller for a model by owner and name; nil if it has none.

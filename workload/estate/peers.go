@@ -32,6 +32,9 @@ type Peers interface {
 	// Connect gives a connection on which u acts with exactly these claims.
 	// CodeConnectionFailed if no address answers.
 	Connect(ctx context.Context, c Controller, u User, claims Claims) (Peer, error)
+	// AddModelKeys gives u SSH keys, as in authorized_keys, on a model. Needs
+	// admin of the model in the route's claims.
+	AddModelKeys(ctx context.Context, r Route, u User, keys []string) error
 }
 
 // Facts are what a controller says of itself.

@@ -1,0 +1,33 @@
+package juju
+
+import (
+	"context"
+
+	"github.com/juju/juju/rpc/params"
+
+	"jimm/workload/estate"
+	"jimm/workload/rpc"
+)
+
+// AddModelKeys implements estate.Peers. Keys that are there already are no error.
+func (p *Peers) AddModelKeys(ctx context.Context, r estate.Route, u estate.User, keys []string) error {
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	conn, _, err := p.DialModel(ctx, r, u, r.Claims)
+	if err != nil {
+		return err
+	}
+	client := rpc.NewClient(conn)
+	defer client.Close()
+	var results params.ErrorResults
+	args := params.ModifyUserSSHKeys{User: u.Tag().String(), Keys: keys}
+	if err := client.Call(ctx, "KeyManager", 1, "", "AddKeys", args, &results); err != nil {
+		return err
+	}
+	for _, result := range results.Results {
+		if result.Error != nil && result.Error.Code != params.CodeAlreadyExists {
+			return estate.Errorf(result.Error.Code, "cannot add a key: %s", result.Error.Message)
+		}
+	}
+	return nil
+}
