@@ -1,0 +1,136 @@
+package openfga
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	fga "github.com/openfga/go-sdk"
+	"github.com/openfga/go-sdk/client"
+
+	"jimm/workload/estate"
+)
+
+// ListObjects implements estate.Permissions. OpenFGA's plain list ends after
+// 1000 objects and its stream only at its deadline, both without a word. So
+// the stream is taken, and if it took as long as the deadline, the list is made
+// from the tuples themselves.
+func (p *Permissions) ListObjects(ctx context.Context, u estate.User, relation estate.Relation, kind estate.Kind) ([]string, error) {
+	ids, err := p.listObjects(ctx, u, relation, kind)
+	if err != nil {
+		return nil, failure(fmt.Sprintf("cannot list what %s is %s of", brief(u.Name), brief(string(relation))), err)
+	}
+	return ids, nil
+}
+
+func (p *Permissions) listObjects(ctx context.Context, u estate.User, relation estate.Relation, kind estate.Kind) ([]string, error) {
+	asker, err := p.asker(u)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.schema.checkRelation(kind, relation); err != nil {
+		return nil, err
+	}
+	found := set{}
+	for _, tuples := range asker.contexts {
+		started := time.Now()
+		err := p.streamObjects(ctx, found, client.ClientStreamedListObjectsRequest{
+			User:             asker.name,
+			Relation:         string(relation),
+			Type:             string(kind),
+			ContextualTuples: tuples,
+		})
+		// Past its deadline the server may also break the stream off.
+		if time.Since(started) >= p.listDeadline && ctx.Err() == nil {
+			return p.walkToObjects(ctx, asker, place{kind, relation})
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return found.ids(), nil
+}
+
+// streamObjects adds the ids that the server streams to found.
+func (p *Permissions) streamObjects(ctx context.Context, found set, request client.ClientStreamedListObjectsRequest) error {
+	ctx, cancel := p.within(ctx)
+	defer cancel()
+	stream, err := p.client.StreamedListObjects(ctx).Body(request).Options(client.ClientStreamedListObjectsOptions{
+		Consistency:      higherConsistency,
+		StreamBufferSize: fga.ToPtr(256),
+	}).Execute()
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	for object := range stream.Objects {
+		found.add(parseObject(object.Object).ID)
+	}
+	if err, ok := <-stream.Errors; ok && err != nil {
+		return err
+	}
+	return ctx.Err()
+}
+
+// ListUsers implements estate.Permissions. A list that the server may have cut
+// is made from the tuples themselves.
+func (p *Permissions) ListUsers(ctx context.Context, relation estate.Relation, object estate.Object) ([]string, error) {
+	ids, err := p.listUsers(ctx, relation, object)
+	if err != nil {
+		return nil, failure(fmt.Sprintf("cannot list who is %s of %s", brief(string(relation)), brief(object.String())), err)
+	}
+	return ids, nil
+}
+
+func (p *Permissions) listUsers(ctx context.Context, relation estate.Relation, object estate.Object) ([]string, error) {
+	name, err := p.target(relation, object)
+	if err != nil {
+		return nil, err
+	}
+	started := time.Now()
+	reply, err := p.listUsersOnce(ctx, relation, name)
+	// Past its deadline the server gives what it has, or an error if that is nothing.
+	if time.Since(started) >= p.listDeadline && ctx.Err() == nil {
+		return p.walkToUsers(ctx, object, relation)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(reply.Users) >= p.listLimit {
+		return p.walkToUsers(ctx, object, relation)
+	}
+	found := set{}
+	for _, user := range reply.Users {
+		switch {
+		case user.Object != nil:
+			found.add(user.Object.Id)
+		case user.Wildcard != nil:
+			found.add(estate.EveryoneID)
+		}
+	}
+	return found.ids(), nil
+}
+
+func (p *Permissions) listUsersOnce(ctx context.Context, relation estate.Relation, object string) (*client.ClientListUsersResponse, error) {
+	ctx, cancel := p.within(ctx)
+	defer cancel()
+	o := parseObject(object)
+	return p.client.ListUsers(ctx).Body(client.ClientListUsersRequest{
+		Object:      fga.FgaObject{Type: string(o.Kind), Id: object[len(o.Kind)+1:]},
+		Relation:    string(relation),
+		UserFilters: []fga.UserTypeFilter{{Type: string(estate.KindUser)}},
+	}).Options(client.ClientListUsersOptions{Consistency: higherConsistency}).Execute()
+}
+
+// set is a set of ids.
+type set map[string]struct{}
+
+func (s set) add(id string) { s[id] = struct{}{} }
+
+func (s set) ids() []string {
+	ids := make([]string, 0, len(s))
+	for id := range s {
+		ids = append(ids, id)
+	}
+	return ids
+}
