@@ -163,10 +163,7 @@ func (j *JAAS) showController() *cobra.Command {
 	}
 	out := newOutput(cmd, j.Stdout, "yaml", "json")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		request := struct {
-			Name string `json:"controller-name"`
-		}{args[0]}
-		return j.oneController(cmd.Context(), "ShowController", request, out)
+		return j.oneController(cmd.Context(), "ShowController", params.ShowControllerRequest{ControllerName: args[0]}, out)
 	}
 	return cmd
 }
