@@ -31,14 +31,23 @@ type Lab struct {
 
 	bin         Bin
 	dir         string
+	kept        bool
 	subnet      *subnet
 	controllers []*Controller
 }
 
 // New makes a lab without controllers, in a subnet no other lab on this machine uses. The
 // controllers' data and logs go into dir. Labs that a killed process left behind are taken
-// down. The caller must Close the lab.
-func New(bin Bin, dir string) (*Lab, error) {
+// down. The caller must Close the lab, which removes what is in it.
+func New(bin Bin, dir string) (*Lab, error) { return open(bin, dir, false) }
+
+// Open is New for a lab whose controllers outlive it: Close stops them and keeps their data.
+// Opened again, the lab has the same subnet and, at the first Start, the same controllers.
+// Between the two no other lab takes the subnet; but after a restart of the machine one may,
+// and then Open fails until that is closed.
+func Open(bin Bin, dir string) (*Lab, error) { return open(bin, dir, true) }
+
+func open(bin Bin, dir string, kept bool) (*Lab, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
@@ -46,16 +55,21 @@ func New(bin Bin, dir string) (*Lab, error) {
 	if strings.ContainsAny(dir, ",\n") {
 		return nil, fmt.Errorf("cannot make a lab in %q: the path has a comma or a line break", dir)
 	}
-	l := &Lab{bin: bin, dir: dir}
-	ctx := context.Background()
-	l.subnet, err = takeSubnet(dir, func(number int, dir string) error {
-		left := &Lab{bin: bin, dir: dir, subnet: &subnet{number: number}}
-		return left.ctl(ctx, nil, "down")
+	l := &Lab{bin: bin, dir: dir, kept: kept}
+	l.subnet, err = takeSubnet(dir, func(left *Lab) error {
+		left.bin = bin
+		return left.takeDown()
 	})
 	if err != nil {
 		return nil, err
 	}
-	if err := l.ctl(ctx, nil, "net"); err != nil {
+	if kept {
+		err = l.subnet.keep(dir)
+	}
+	if err == nil {
+		err = l.ctl(context.Background(), nil, "net")
+	}
+	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
@@ -66,7 +80,8 @@ func New(bin Bin, dir string) (*Lab, error) {
 func (l *Lab) HostAddress() string { return l.subnet.host().String() }
 
 // Start makes n more controllers and waits until they serve. Each trusts the tokens whose
-// keys are at jwksURL, which it fetches during its bootstrap; none if that is empty.
+// keys are at jwksURL, which it fetches during its bootstrap; none if that is empty. In a lab
+// that was opened again, those of before come first, unchanged.
 func (l *Lab) Start(ctx context.Context, n int, jwksURL string) ([]*Controller, error) {
 	started := make([]*Controller, n)
 	failed := make(chan error, n)
@@ -104,18 +119,28 @@ func (l *Lab) bootstrapEnv(number int, jwksURL string) []string {
 	return env
 }
 
-// Close takes down the controllers and the bridge, and removes the controllers' data. A lab
-// that is closed already stays closed.
+// Close takes down the controllers and the bridge, and removes the controllers' data unless
+// Open has opened the lab. A lab that is closed already stays closed.
 func (l *Lab) Close() error {
 	if l.subnet == nil {
 		return nil
 	}
-	if err := l.ctl(context.Background(), nil, "down"); err != nil {
+	if err := l.takeDown(); err != nil {
 		return err
 	}
-	err := l.subnet.release()
+	release := l.subnet.release
+	if l.kept {
+		release = l.subnet.lock.Close
+	}
 	l.subnet = nil
-	return err
+	return release()
+}
+
+func (l *Lab) takeDown() error {
+	if l.kept {
+		return l.ctl(context.Background(), nil, "off")
+	}
+	return l.ctl(context.Background(), nil, "down")
 }
 
 // ctl runs the script of that name.

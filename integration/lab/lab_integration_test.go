@@ -195,6 +195,75 @@ func TestLabOfAKilledProcessIsTakenDown(t *testing.T) {
 	}
 }
 
+func TestOpenedLabGoesOnWithItsControllers(t *testing.T) {
+	dir := t.TempDir()
+	bin, err := Build(t.Context(), "../..", os.Stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// kill lets go of a lab as the kernel does for a process that dies.
+	kill := func(l *Lab) {
+		t.Helper()
+		if err := l.subnet.lock.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	leave := func(l *Lab) {
+		t.Helper()
+		number := l.subnet.number
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if left := traces(t, number, filepath.Join(dir, "none")); len(left) != 0 {
+			t.Errorf("Close has left %v", left)
+		}
+	}
+	open := func() (*Lab, *Controller) {
+		t.Helper()
+		l, err := Open(bin, dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = l.Close() })
+		controllers, err := l.Start(t.Context(), 1, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l, controllers[0]
+	}
+
+	first, before := open()
+	host := first.HostAddress()
+	if _, err := before.Juju(t.Context(), "add-model", "kept"); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"controller": "lab", "kept": "lab"}
+	for _, end := range []func(*Lab){leave, kill} {
+		end(first)
+		other := newLab(t) // does not take the subnet, nor the controllers' data
+		if other.HostAddress() == host {
+			t.Errorf("another lab has taken %s", host)
+		}
+		again, after := open()
+		if again.HostAddress() != host || after.UUID != before.UUID || after.Address != before.Address {
+			t.Errorf("the lab went on at %s with %s at %s, want %s, %s, %s", again.HostAddress(), after.UUID, after.Address, host, before.UUID, before.Address)
+		}
+		assertClouds(t, after, want)
+		first = again
+	}
+	number := first.subnet.number
+	leave(first)
+
+	holder, err := tryLock(number)
+	if err != nil || holder == nil {
+		t.Fatalf("subnet %d is still locked: %v", number, err)
+	}
+	defer holder.lock.Close()
+	if l, err := Open(bin, dir); err == nil || !strings.Contains(err.Error(), "another has its subnet") {
+		t.Errorf("Open with the subnet taken gives %v, %v", l, err)
+	}
+}
+
 // traces gives what the machine has of the lab with that number and directory.
 func traces(t *testing.T, number int, dir string) []string {
 	t.Helper()

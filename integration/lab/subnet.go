@@ -3,7 +3,6 @@ package lab
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -15,8 +14,12 @@ import (
 
 const (
 	// lockDir has a lock file for each subnet ever used on this machine, named for its number.
-	// The file of a lab that is up, or was left behind, contains the lab's directory.
+	// The file of a lab that is up, was left behind, or is kept contains the lab's directory.
 	lockDir = "/run/jimm-lab"
+
+	// keptFile in the directory of a lab that is kept has the number of its subnet, which is
+	// in the addresses that its controllers have and their certificates are for.
+	keptFile = "subnet"
 
 	maxSubnet = 250
 	// handSubnet is ctl's default, kept for people who run it by hand.
@@ -32,12 +35,19 @@ type subnet struct {
 
 // takeSubnet takes a subnet that no other lab, interface or route of this machine uses, for
 // a lab in dir. On its way it takes down, with down, labs whose process died without.
-func takeSubnet(dir string, down func(number int, dir string) error) (*subnet, error) {
+func takeSubnet(dir string, down func(left *Lab) error) (*subnet, error) {
 	if err := os.MkdirAll(lockDir, 0o700); err != nil {
 		return nil, err
 	}
 	if err := reclaim(down); err != nil {
 		return nil, err
+	}
+	kept, err := keptNumber(dir)
+	if err != nil {
+		return nil, err
+	}
+	if kept != 0 {
+		return retake(kept, dir)
 	}
 	for number := 1; number <= maxSubnet; number++ {
 		if number == handSubnet {
@@ -52,6 +62,9 @@ func takeSubnet(dir string, down func(number int, dir string) error) (*subnet, e
 		}
 		free, err := s.free()
 		if err == nil && free {
+			free, err = s.unclaimed()
+		}
+		if err == nil && free {
 			err = s.write(dir)
 		}
 		if err == nil && free {
@@ -65,8 +78,79 @@ func takeSubnet(dir string, down func(number int, dir string) error) (*subnet, e
 	return nil, errors.New("cannot make a lab: no subnet is free")
 }
 
+// retake takes the subnet that a kept lab had before.
+func retake(number int, dir string) (*subnet, error) {
+	s, err := tryLock(number)
+	if err != nil {
+		return nil, err
+	}
+	if s == nil {
+		return nil, fmt.Errorf("cannot go on with the lab in %s: another has its subnet 10.%d.0.0/24", dir, number)
+	}
+	free, err := s.free()
+	if err == nil && !free {
+		err = fmt.Errorf("cannot go on with the lab in %s: this machine uses its subnet 10.%d.0.0/24 otherwise", dir, number)
+	}
+	if err == nil {
+		err = s.write(dir)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.lock.Close())
+	}
+	return s, nil
+}
+
+// keptNumber gives the number of the subnet of the lab kept in dir, 0 if none is.
+func keptNumber(dir string) (int, error) {
+	text, err := os.ReadFile(filepath.Join(dir, keptFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	number, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil || number < 1 || number > maxSubnet {
+		return 0, fmt.Errorf("%s does not have the number of a subnet", filepath.Join(dir, keptFile))
+	}
+	return number, nil
+}
+
+// keep notes the number of the subnet in dir.
+func (s *subnet) keep(dir string) error {
+	if err := os.MkdirAll(dir, 0o711); err != nil {
+		return err
+	}
+	file := filepath.Join(dir, keptFile)
+	if err := os.WriteFile(file+".new", []byte(strconv.Itoa(s.number)+"\n"), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(file+".new", file)
+}
+
+// claimant gives the directory in the lock file, "" if there is none, and whether the lab
+// there is kept in this subnet.
+func (s *subnet) claimant() (dir string, kept bool, err error) {
+	text, err := os.ReadFile(s.lock.Name())
+	if err != nil || len(text) == 0 {
+		return "", false, err
+	}
+	number, err := keptNumber(string(text))
+	if err != nil {
+		// Nobody can go on with it.
+		number = 0
+	}
+	return string(text), number == s.number, nil
+}
+
+// unclaimed tells whether no lab is kept in this subnet.
+func (s *subnet) unclaimed() (bool, error) {
+	_, kept, err := s.claimant()
+	return !kept, err
+}
+
 // reclaim takes down every lab that no process holds any more.
-func reclaim(down func(number int, dir string) error) error {
+func reclaim(down func(left *Lab) error) error {
 	entries, err := os.ReadDir(lockDir)
 	if err != nil {
 		return err
@@ -83,11 +167,11 @@ func reclaim(down func(number int, dir string) error) error {
 		if s == nil {
 			continue
 		}
-		dir, err := io.ReadAll(s.lock)
-		if err == nil && len(dir) != 0 {
-			err = down(number, string(dir))
+		dir, kept, err := s.claimant()
+		if err == nil && dir != "" {
+			err = down(&Lab{dir: dir, kept: kept, subnet: s})
 		}
-		if err == nil {
+		if err == nil && !kept {
 			err = s.release()
 		}
 		_ = s.lock.Close()
