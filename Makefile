@@ -10,6 +10,11 @@ ARGS ?=
 # Which tests "make test" and "make race" run.
 PACKAGES ?= ./...
 
+# What the programs say their version is.
+commit := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
+version := $(shell git describe --tags --always --dirty 2>/dev/null || echo unreleased)
+build := $(GO) build -trimpath -ldflags '-s -X main.version=$(version) -X main.commit=$(commit)' -o bin/
+
 # The folders with Go files of this module; .cache has other people's.
 go_dirs := $(wildcard workload charm integration)
 staticcheck := .cache/bin/staticcheck
@@ -22,12 +27,12 @@ help: ## list the targets
 .PHONY: run
 run: ## start JIMM with all it needs on this machine (ARGS="--juju real --fresh" are passed on)
 	@echo "building bin/jimmdev, some minutes the first time"
-	@$(GO) build -o bin/ ./workload/cmd/jimmdev
+	@$(build) ./workload/cmd/jimmdev
 	@exec bin/jimmdev up $(ARGS)
 
 .PHONY: build
 build: ## build all programs into bin/
-	$(GO) build -o bin/ ./workload/cmd/...
+	$(build) ./workload/cmd/...
 	ln -sf jaas bin/juju-jaas
 
 .PHONY: test

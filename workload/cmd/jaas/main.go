@@ -6,7 +6,6 @@ import (
 	"context"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 
 	"github.com/juju/juju/api/jujuclient"
@@ -14,12 +13,11 @@ import (
 	"jimm/workload/cli"
 )
 
+// version is set by the linker.
+var version = "unreleased"
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	version := "unknown"
-	if info, ok := debug.ReadBuildInfo(); ok {
-		version = info.Main.Version
-	}
 	jaas := &cli.JAAS{
 		Version: version,
 		Store:   jujuclient.NewFileClientStore(),
