@@ -13,11 +13,15 @@ PACKAGES ?= ./...
 # What the programs say their version is.
 commit := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 version := $(shell git describe --tags --always --dirty 2>/dev/null || echo unreleased)
-build := $(GO) build -trimpath -ldflags '-s -X main.version=$(version) -X main.commit=$(commit)' -o bin/
+build := $(GO) build -trimpath -buildvcs=false -ldflags '-s -X main.version=$(version) -X main.commit=$(commit)' -o bin/
 
 # The folders with Go files of this module; .cache has other people's.
 go_dirs := $(wildcard workload charm integration)
 staticcheck := .cache/bin/staticcheck
+# The packages that have tests of "make integration", one at a time since they
+# start controllers and measure.
+integration = $(sort $(addprefix ./,$(dir $(shell grep -rl --include=*_test.go '^//go:build integration' $(go_dirs)))))
+integration_test = $(GO) test -tags integration -p 1 -count=1 -timeout 60m
 
 .PHONY: help
 help: ## list the targets
@@ -49,12 +53,12 @@ race: ## the same tests with the race detector (needs gcc)
 .PHONY: integration
 integration: ## tests with real juju clients and controllers (root, Debian; builds these first)
 	integration/peers/build.sh >/dev/null
-	$(GO) test -tags integration -count=1 -timeout 60m -v ./integration/...
+	$(integration_test) -v $(integration)
 
 .PHONY: bench
 bench: ## measure JIMM against a direct connection, with a real controller (root, Debian)
 	integration/peers/build.sh >/dev/null
-	$(GO) test -tags integration -count=1 -timeout 60m -run '^$$' -bench . ./integration/...
+	$(integration_test) -run '^$$' -bench . $(integration)
 
 .PHONY: fmt
 fmt: ## format the Go files
@@ -69,7 +73,7 @@ lint: $(staticcheck) ## fail on unformatted files and on what go vet and staticc
 # The linter is a module of its own, so that its dependencies are not ours.
 $(staticcheck): .ci/lint/go.mod .ci/lint/go.sum
 	@mkdir -p $(@D)
-	cd .ci/lint && $(GO) build -o $(CURDIR)/$@ honnef.co/go/tools/cmd/staticcheck
+	cd .ci/lint && $(GO) build -buildvcs=false -o $(CURDIR)/$@ honnef.co/go/tools/cmd/staticcheck
 	@touch $@
 
 .PHONY: generate
