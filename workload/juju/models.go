@@ -3,6 +3,7 @@ package juju
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/juju/names/v6"
 
@@ -71,14 +72,7 @@ func (p *peer) ModelInfo(ctx context.Context, uuid string) (params.ModelInfo, er
 		return params.ModelInfo{}, err
 	}
 	info, err := p.callModelInfo(ctx, version, entity(uuid))
-	if estate.Is(err, estate.CodeUnauthorized) {
-		// The token has the right to it: 3.x answers so when there is no such
-		// model. ModelStatus looks for the model before it looks at rights.
-		if _, statusErr := p.callModelStatus(ctx, version, uuid); estate.Is(statusErr, estate.CodeModelNotFound) {
-			err = statusErr
-		}
-	}
-	return info, modelGone(err)
+	return info, p.modelError(ctx, uuid, err)
 }
 
 func (p *peer) callModelInfo(ctx context.Context, version int, args params.Entities) (params.ModelInfo, error) {
@@ -127,7 +121,8 @@ func (p *peer) ModelStatus(ctx context.Context, uuid string) (params.ModelStatus
 	if err != nil {
 		return params.ModelStatus{}, err
 	}
-	return p.callModelStatus(ctx, version, uuid)
+	status, err := p.callModelStatus(ctx, version, uuid)
+	return status, modelGone(uuid, err)
 }
 
 func (p *peer) callModelStatus(ctx context.Context, version int, uuid string) (params.ModelStatus, error) {
@@ -135,21 +130,21 @@ func (p *peer) callModelStatus(ctx context.Context, version int, uuid string) (p
 	if version >= modelManagerQualifier {
 		var results params.ModelStatusResults
 		if err := p.Call(ctx, modelManager, version, "", "ModelStatus", entity(uuid), &results); err != nil {
-			return params.ModelStatus{}, modelGone(err)
+			return params.ModelStatus{}, err
 		}
 		status, err := one(p, call, results.Results)
 		if err == nil {
-			err = modelGone(paramsError(status.Error))
+			err = paramsError(status.Error)
 		}
 		return status, err
 	}
 	var results params.ModelStatusResultsLegacy
 	if err := p.Call(ctx, modelManager, version, "", "ModelStatus", entity(uuid), &results); err != nil {
-		return params.ModelStatus{}, modelGone(err)
+		return params.ModelStatus{}, err
 	}
 	status, err := one(p, call, results.Results)
 	if err == nil {
-		err = modelGone(paramsError(status.Error))
+		err = paramsError(status.Error)
 	}
 	if err != nil {
 		return params.ModelStatus{}, err
@@ -184,10 +179,11 @@ func (p *peer) DestroyModel(ctx context.Context, d params.DestroyModelParams) er
 		return err
 	}
 	args := params.DestroyModelsParams{Models: []params.DestroyModelParams{d}}
-	return modelGone(p.change(ctx, modelManager, modelLeast, modelMost, "DestroyModels", args))
+	return p.modelError(ctx, tag.Id(), p.change(ctx, modelManager, modelLeast, modelMost, "DestroyModels", args))
 }
 
-// ChangeModelCredential implements estate.Peer.
+// ChangeModelCredential implements estate.Peer. CodeModelNotFound if the
+// controller has no such model.
 func (p *peer) ChangeModelCredential(ctx context.Context, modelUUID string, credential names.CloudCredentialTag) error {
 	if err := p.need("ChangeModelCredential", modelUUID); err != nil {
 		return err
@@ -196,7 +192,7 @@ func (p *peer) ChangeModelCredential(ctx context.Context, modelUUID string, cred
 		ModelTag:           names.NewModelTag(modelUUID).String(),
 		CloudCredentialTag: credential.String(),
 	}}}
-	return p.change(ctx, modelManager, modelLeast, modelMost, "ChangeModelCredential", args)
+	return p.modelError(ctx, modelUUID, p.change(ctx, modelManager, modelLeast, modelMost, "ChangeModelCredential", args))
 }
 
 // ModelSummaries implements estate.Peer. A model that the controller has
@@ -335,10 +331,33 @@ func entity(modelUUID string) params.Entities {
 	return params.Entities{Entities: []params.Entity{{Tag: names.NewModelTag(modelUUID).String()}}}
 }
 
-// modelGone gives the answer that there is no such model its one code.
-func modelGone(err error) error {
-	if !estate.Is(err, estate.CodeNotFound) {
+// modelError gives the answer that there is no such model its one code. Not all
+// calls say so: where the token has the right to the model and yet is refused
+// (3.x, ModelInfo), or the error has no code (4.1, what needs the model's
+// database), ModelStatus is asked, which looks for the model first.
+func (p *peer) modelError(ctx context.Context, uuid string, err error) error {
+	var refused *estate.Error
+	if !errors.As(err, &refused) {
 		return err
 	}
-	return &estate.Error{Code: estate.CodeModelNotFound, Message: err.Error(), Cause: err}
+	if refused.Code == "" || refused.Code == estate.CodeUnauthorized {
+		version, versionErr := p.version(modelManager, modelLeast, modelMost)
+		if versionErr != nil {
+			return err
+		}
+		_, statusErr := p.callModelStatus(ctx, version, uuid)
+		if statusErr = modelGone(uuid, statusErr); estate.Is(statusErr, estate.CodeModelNotFound) {
+			return statusErr
+		}
+		return err
+	}
+	return modelGone(uuid, err)
+}
+
+// modelGone gives a controller's word that there is no such model one form.
+func modelGone(uuid string, err error) error {
+	if !estate.Is(err, estate.CodeNotFound) && !estate.Is(err, estate.CodeModelNotFound) {
+		return err
+	}
+	return &estate.Error{Code: estate.CodeModelNotFound, Message: fmt.Sprintf("model %q not found", uuid), Cause: err}
 }
