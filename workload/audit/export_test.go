@@ -1,0 +1,4 @@
+package audit
+
+// Allowed is the allow-list.
+const Allowed = allowed
