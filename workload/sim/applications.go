@@ -29,6 +29,7 @@ type application struct {
 	Units            map[int]*unit                     `json:",omitempty"`
 	NextUnit         int                               `json:",omitempty"`
 	Resources        map[string]*resource              `json:",omitempty"`
+	Origin           *params.CharmOrigin               `json:",omitempty"`
 }
 
 type unit struct {

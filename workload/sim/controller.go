@@ -105,7 +105,8 @@ type Controller struct {
 
 	ctx    context.Context
 	cancel context.CancelFunc
-	tasks  sync.WaitGroup
+	// requests are what clients have under way, tasks what goes on beside them.
+	requests, tasks sync.WaitGroup
 
 	// mu guards the state.
 	mu        sync.RWMutex
@@ -252,6 +253,7 @@ func (c *Controller) Faults() *Faults { return c.faults }
 func (c *Controller) Close() error {
 	c.cancel()
 	c.hangUp()
+	c.requests.Wait()
 	c.tasks.Wait()
 	if c.config.StateFile == "" {
 		return nil
@@ -366,10 +368,30 @@ func (c *Controller) handler() http.Handler {
 	mux.HandleFunc("GET /api", func(w http.ResponseWriter, r *http.Request) { c.serveAPI(w, r, "") })
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { c.serveAPI(w, r, "") })
 	mux.HandleFunc("GET /model/{model}/api", c.withModel(c.serveAPI))
+	mux.HandleFunc("GET /log", func(w http.ResponseWriter, r *http.Request) { c.serveLog(w, r, "") })
+	mux.HandleFunc("GET /model/{model}/log", c.withModel(c.serveLog))
+	c.fileRoutes(mux)
 	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "running\n")
 	})
-	return mux
+	return c.counted(mux)
+}
+
+// counted runs requests while the controller is open, so that Close can wait for them.
+func (c *Controller) counted(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c.netMu.Lock()
+		closed := c.closed
+		if !closed {
+			c.requests.Add(1)
+		}
+		c.netMu.Unlock()
+		if closed {
+			panic(http.ErrAbortHandler)
+		}
+		defer c.requests.Done()
+		h.ServeHTTP(w, r)
+	})
 }
 
 // withModel refuses paths whose model is not a UUID.

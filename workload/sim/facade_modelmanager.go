@@ -162,14 +162,18 @@ func listModels(cn *conn, arg params.Entity) (params.UserModelList, error) {
 
 func listModelsLegacy(cn *conn, arg params.Entity) (params.UserModelListLegacy, error) {
 	list, err := listModels(cn, arg)
-	legacy := params.UserModelListLegacy{}
+	return legacyModels(list), err
+}
+
+func legacyModels(list params.UserModelList) params.UserModelListLegacy {
+	var legacy params.UserModelListLegacy
 	for _, m := range list.UserModels {
 		legacy.UserModels = append(legacy.UserModels, params.UserModelLegacy{
 			ModelLegacy:    params.ModelLegacy{Name: m.Name, UUID: m.UUID, Type: m.Type, OwnerTag: ownerTag(m.Qualifier)},
 			LastConnection: m.LastConnection,
 		})
 	}
-	return legacy, err
+	return legacy
 }
 
 func listModelSummaries(cn *conn, req params.ModelSummariesRequest) (params.ModelSummaryResults, error) {

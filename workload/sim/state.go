@@ -78,9 +78,11 @@ type model struct {
 	Offers       map[string]*offer       `json:",omitempty"`
 	Remotes      map[string]*remote      `json:",omitempty"`
 	Charms       map[string]*charmFile   `json:",omitempty"`
-	Secrets      map[string]*secret      `json:",omitempty"`
-	Operations   []*operation            `json:",omitempty"`
-	Annotations  map[string]map[string]string
+	// Pending are resources by pending id, of applications yet to be deployed.
+	Pending     map[string]*resource `json:",omitempty"`
+	Secrets     map[string]*secret   `json:",omitempty"`
+	Operations  []*operation         `json:",omitempty"`
+	Annotations map[string]map[string]string
 	// Blocks are messages by type of block.
 	Blocks map[string]string `json:",omitempty"`
 	// SSHKeys are those users may log in to machines with.
@@ -88,6 +90,9 @@ type model struct {
 	// Sequence counts machines, relations and operations.
 	Sequence map[string]int `json:",omitempty"`
 
+	// lines are the last of the debug log, of all that were logged.
+	lines  []params.LogMessage
+	logged int
 	// watchers are told of every change.
 	watchers map[*watcher]bool
 }

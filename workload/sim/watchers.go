@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"encoding/json"
 	"strconv"
 	"sync"
 
@@ -17,8 +18,17 @@ type watcher struct {
 	stopped chan struct{}
 	stop    sync.Once
 
+	// sees limits a watcher of all models to some; nil sees all.
+	sees func(*model) bool
+	// task is the action a watcher of strings is about.
+	task *task
+
+	// mu guards what was told and what is to be.
 	mu      sync.Mutex
 	touched map[string]bool
+	// told is the JSON of all entities an AllWatcher has told of.
+	told       map[entityKey]string
+	lastStatus string
 }
 
 // signal says that something changed. Changes that nobody has asked for yet
@@ -49,7 +59,7 @@ func (w *watcher) take() []string {
 
 // watch starts a watcher of a model, or of all if that is nil. The state must
 // be locked for writing.
-func (cn *conn) watch(facade string, m *model) string {
+func (cn *conn) watch(facade string, m *model) (string, *watcher) {
 	w := &watcher{
 		facade:  facade,
 		model:   m,
@@ -70,7 +80,7 @@ func (cn *conn) watch(facade string, m *model) string {
 	cn.lastID++
 	id := strconv.Itoa(cn.lastID)
 	cn.watchers[id] = w
-	return id
+	return id, w
 }
 
 func (cn *conn) watcher(facade, id string) (*watcher, error) {
@@ -117,8 +127,8 @@ func (w *watcher) next(ctx context.Context) error {
 }
 
 // watcherFacade makes the facade of a kind of watcher: Next blocks until there
-// is something to tell, which tell then does with the state locked for reading.
-func watcherFacade[R any](name string, tell func(cn *conn, w *watcher) (R, error)) methods {
+// is something to tell, which tell finds out with the state locked for reading.
+func watcherFacade[R any](name string, tell func(cn *conn, w *watcher) (R, bool)) methods {
 	return methods{
 		"Next": call(func(ctx context.Context, cn *conn, id string, _ none) (R, error) {
 			var fail R
@@ -126,12 +136,17 @@ func watcherFacade[R any](name string, tell func(cn *conn, w *watcher) (R, error
 			if err != nil {
 				return fail, err
 			}
-			if err := w.next(ctx); err != nil {
-				return fail, err
+			for {
+				if err := w.next(ctx); err != nil {
+					return fail, err
+				}
+				cn.ctl.mu.RLock()
+				result, ok := tell(cn, w)
+				cn.ctl.mu.RUnlock()
+				if ok {
+					return result, nil
+				}
 			}
-			cn.ctl.mu.RLock()
-			defer cn.ctl.mu.RUnlock()
-			return tell(cn, w)
 		}),
 		"Stop": call(func(_ context.Context, cn *conn, id string, _ none) (none, error) {
 			w, err := cn.watcher(name, id)
@@ -149,13 +164,28 @@ func watcherFacade[R any](name string, tell func(cn *conn, w *watcher) (R, error
 	}
 }
 
-var notifyWatcher = watcherFacade("NotifyWatcher", func(*conn, *watcher) (none, error) {
-	return none{}, nil
+var notifyWatcher = watcherFacade("NotifyWatcher", func(*conn, *watcher) (none, bool) {
+	return none{}, true
+})
+
+// stringsWatcher tells the progress of an action.
+var stringsWatcher = watcherFacade("StringsWatcher", func(_ *conn, w *watcher) (params.StringsWatchResult, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.task.Status == w.lastStatus {
+		return params.StringsWatchResult{}, false
+	}
+	w.lastStatus = w.task.Status
+	message, err := json.Marshal(params.ActionMessage{Timestamp: w.task.Completed, Message: w.task.Status})
+	if err != nil {
+		return params.StringsWatchResult{Error: asParams(err)}, true
+	}
+	return params.StringsWatchResult{Changes: []string{string(message)}}, true
 })
 
 // summaryWatcher pushes the summaries of models that changed; those gone are
 // told of as removed.
-var summaryWatcher = watcherFacade("ModelSummaryWatcher", func(cn *conn, w *watcher) (params.SummaryWatcherNextResults, error) {
+var summaryWatcher = watcherFacade("ModelSummaryWatcher", func(cn *conn, w *watcher) (params.SummaryWatcherNextResults, bool) {
 	var results params.SummaryWatcherNextResults
 	for _, uuid := range w.take() {
 		m := cn.ctl.state.Models[uuid]
@@ -163,9 +193,11 @@ var summaryWatcher = watcherFacade("ModelSummaryWatcher", func(cn *conn, w *watc
 			results.Models = append(results.Models, params.ModelAbstract{UUID: uuid, Removed: true})
 			continue
 		}
-		results.Models = append(results.Models, cn.ctl.abstract(m))
+		if w.sees == nil || w.sees(m) {
+			results.Models = append(results.Models, cn.ctl.abstract(m))
+		}
 	}
-	return results, nil
+	return results, len(results.Models) > 0
 })
 
 func (c *Controller) abstract(m *model) params.ModelAbstract {
