@@ -21,7 +21,7 @@ type Controller struct {
 	// User is the name of the local superuser, without domain.
 	User     string `json:"user"`
 	Password string `json:"password"`
-	// Cloud and Region are those of the controller model.
+	// Cloud and Region are where the controller runs.
 	Cloud  string `json:"cloud"`
 	Region string `json:"region"`
 	// Log is the file with the agent's output.

@@ -15,8 +15,11 @@ import (
 // Options say how controllers are bootstrapped.
 type Options struct {
 	// Clouds are the cloud names of the first, second … controller of the lab. Those without
-	// have the cloud "lab". The one region of every cloud is "default".
+	// have the cloud "lab".
 	Clouds []string
+	// Regions are the regions of the cloud of the first, second … controller, which runs in
+	// the first of them. Those without have one, "default".
+	Regions [][]string
 	// Config is further controller config, a JSON value or a plain string on one line for each key.
 	Config map[string]string
 	// CAFile names the certificates controllers trust, in PEM. It is needed for an https key
@@ -109,6 +112,9 @@ func (l *Lab) bootstrapEnv(number int, jwksURL string) []string {
 		env = append(env, "CLOUD="+l.Options.Clouds[number-1])
 	}
 	var args []string
+	if number <= len(l.Options.Regions) {
+		args = append(args, "-regions", strings.Join(l.Options.Regions[number-1], ","))
+	}
 	for key, value := range l.Options.Config {
 		args = append(args, "-config", key+"="+value)
 	}

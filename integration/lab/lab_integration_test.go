@@ -76,6 +76,7 @@ func assertRefused(t *testing.T, c *Controller) {
 func TestControllersStopStartAndDie(t *testing.T) {
 	l := newLab(t)
 	l.Options.Clouds = []string{"", "second"}
+	l.Options.Regions = [][]string{{"default"}, {"west", "east"}}
 	began := time.Now()
 	controllers, err := l.Start(t.Context(), 2, "")
 	if err != nil {
@@ -87,6 +88,13 @@ func TestControllersStopStartAndDie(t *testing.T) {
 	assertClouds(t, second, map[string]string{"controller": "second"})
 	if first.Cloud != "lab" || second.Cloud != "second" || first.UUID == second.UUID || first.CACert == second.CACert {
 		t.Errorf("facts of the controllers: %+v, %+v", first, second)
+	}
+	if first.Region != "default" || second.Region != "west" {
+		t.Errorf("regions are %q and %q", first.Region, second.Region)
+	}
+	regions, err := second.Juju(t.Context(), "regions", "second", "--controller", second.Name)
+	if err != nil || !strings.Contains(regions, "west") || !strings.Contains(regions, "east") {
+		t.Errorf("regions of cloud second are %q, %v", regions, err)
 	}
 
 	if _, err := second.Juju(t.Context(), "add-model", "kept"); err != nil {
