@@ -7,10 +7,12 @@ import "fmt"
 func (c *Controller) RemoveModel(uuid string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.state.Models[uuid] == nil || uuid == c.state.ControllerModel {
+	m := c.state.Models[uuid]
+	if m == nil || uuid == c.state.ControllerModel {
 		return fmt.Errorf("cannot remove model %q: there is none", uuid)
 	}
 	delete(c.state.Models, uuid)
+	delete(c.state.byName, [2]string{m.Owner, m.Name})
 	c.markDirty()
 	return nil
 }
