@@ -72,9 +72,9 @@ func isHostPort(s string) bool {
 	return err == nil && n > 0 && n < 1<<16
 }
 
-// controllerSecret is where the administrator's name and password of a
+// ControllerSecretPath is where the administrator's name and password of a
 // controller are kept, under "username" and "password".
-func controllerSecret(uuid string) string { return "controllers/" + uuid }
+func ControllerSecretPath(uuid string) string { return "controllers/" + uuid }
 
 // AddController takes a controller into the estate: it logs in there, checks
 // who answers, and imports its clouds. Needs administrator of JIMM.
@@ -131,7 +131,7 @@ func (e *Estate) AddController(ctx context.Context, u User, args AddControllerAr
 
 // completeController has the effects of adding a controller; all can be repeated.
 func (e *Estate) completeController(ctx context.Context, c Controller, clouds map[names.CloudTag]params.Cloud, login map[string]string) error {
-	if err := e.Secrets.Put(ctx, controllerSecret(c.UUID), login); err != nil {
+	if err := e.Secrets.Put(ctx, ControllerSecretPath(c.UUID), login); err != nil {
 		return err
 	}
 	e.step("controller secret stored")
@@ -321,7 +321,7 @@ func (e *Estate) forgetController(ctx context.Context, c Controller) error {
 		return err
 	}
 	e.step("controller tuples removed")
-	if err := e.Secrets.Delete(ctx, controllerSecret(c.UUID)); err != nil {
+	if err := e.Secrets.Delete(ctx, ControllerSecretPath(c.UUID)); err != nil {
 		return err
 	}
 	e.step("controller secret deleted")
