@@ -81,6 +81,9 @@ func Start(ctx context.Context, opts Options) (_ *Cluster, err error) {
 	if err := h.stopOrphan(ctx); err != nil {
 		return nil, err
 	}
+	if err := h.removeSockets(); err != nil {
+		return nil, err
+	}
 	if err := c.launch(ctx, programs, opts); err != nil {
 		return nil, err
 	}

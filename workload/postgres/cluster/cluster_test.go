@@ -147,6 +147,9 @@ func TestAClusterWhoseServerWasKilledRecovers(t *testing.T) {
 	if got := query(t, c.DSN("postgres"), "select word from kept"); got != "yes" {
 		t.Errorf("after the crash the row is %q, want yes", got)
 	}
+	if sockets, _ := filepath.Glob(filepath.Join(dir, ".s.PGSQL.*")); len(sockets) > 2 {
+		t.Errorf("the killed server's sockets are still there: %v", sockets)
+	}
 }
 
 func TestAServerLeftRunningIsTakenOver(t *testing.T) {

@@ -247,3 +247,21 @@ func (h home) stopOrphan(ctx context.Context) error {
 	}
 	return nil
 }
+
+// removeSockets removes what servers that were killed left; each start has
+// another port, so their successors do not.
+func (h home) removeSockets() error {
+	entries, err := os.ReadDir(h.dir)
+	if err != nil {
+		return fmt.Errorf("cannot start PostgreSQL: %w", err)
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), ".s.PGSQL.") {
+			continue
+		}
+		if err := os.Remove(filepath.Join(h.dir, e.Name())); err != nil {
+			return fmt.Errorf("cannot start PostgreSQL: %w", err)
+		}
+	}
+	return nil
+}
