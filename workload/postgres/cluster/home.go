@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -214,38 +215,65 @@ func (h home) command(ctx context.Context, program string, args ...string) *exec
 }
 
 // stopOrphan stops a server of this folder whose owner died without stopping
-// it. The pid in the pid file counts only if that process works in this very
-// data folder; numbers are reused.
+// it, and removes its pid file: PostgreSQL itself can be kept from starting by
+// a file whose number now belongs to another process.
 func (h home) stopOrphan(ctx context.Context) error {
-	b, err := os.ReadFile(filepath.Join(h.data(), "postmaster.pid"))
+	pidFile := filepath.Join(h.data(), "postmaster.pid")
+	b, err := os.ReadFile(pidFile)
 	if err != nil {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
 	first, _, _ := strings.Cut(string(b), "\n")
-	pid, err := strconv.Atoi(strings.TrimSpace(first))
-	if err != nil || pid <= 1 {
-		return nil
-	}
-	running := func() bool {
-		cwd, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pid))
-		return err == nil && cwd == h.data()
-	}
-	sig, since := unix.SIGINT, time.Now()
-	for signalled := false; running(); {
-		if !signalled {
-			if err := unix.Kill(pid, sig); err != nil && !errors.Is(err, unix.ESRCH) {
-				return fmt.Errorf("cannot stop the PostgreSQL server %d that still runs in %s: %w", pid, h.dir, err)
-			}
-			signalled = true
+	postmaster, _ := strconv.Atoi(strings.TrimSpace(first))
+	begun := time.Now()
+	for sig, sent := unix.SIGINT, false; ; {
+		left, err := h.processes()
+		if err != nil {
+			return nil // PostgreSQL decides
 		}
-		if sig == unix.SIGINT && time.Since(since) > 10*time.Second {
-			sig, signalled = unix.SIGQUIT, false
+		if len(left) == 0 {
+			break
+		}
+		if sig == unix.SIGINT && time.Since(begun) > 10*time.Second {
+			sig, sent = unix.SIGQUIT, false
+		}
+		// Without a postmaster the others end by themselves.
+		if !sent && slices.Contains(left, postmaster) {
+			if err := unix.Kill(postmaster, sig); err != nil && !errors.Is(err, unix.ESRCH) {
+				return fmt.Errorf("cannot stop the PostgreSQL server %d that still runs in %s: %w", postmaster, h.dir, err)
+			}
+			sent = true
 		}
 		if err := pause(ctx, 20*time.Millisecond); err != nil {
-			return fmt.Errorf("cannot stop the PostgreSQL server %d that still runs in %s: %w", pid, h.dir, err)
+			return fmt.Errorf("cannot stop the PostgreSQL server that still runs in %s (processes %v): %w", h.dir, left, err)
 		}
 	}
+	if err := os.Remove(pidFile); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("cannot start PostgreSQL: %w", err)
+	}
 	return nil
+}
+
+// processes returns the server processes of this folder: those that work in
+// it, since numbers in files are reused.
+func (h home) processes() ([]int, error) {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil, err
+	}
+	var found []int
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		if cwd, err := os.Readlink(filepath.Join("/proc", e.Name(), "cwd")); err == nil && cwd == h.data() {
+			found = append(found, pid)
+		}
+	}
+	return found, nil
 }
 
 // removeSockets removes what servers that were killed left; each start has
