@@ -54,16 +54,19 @@ func login(ctx context.Context, cn *conn, object string, req params.LoginRequest
 		return fail, fmt.Errorf("already logged in")
 	}
 	c := cn.ctl
+	c.mu.RLock()
+	known := cn.model == "" || c.state.Models[cn.model] != nil
+	c.mu.RUnlock()
+	if !known {
+		// Whoever asks gets to know (errRoot in apiserver/apiserver.go).
+		return fail, coded(params.CodeModelNotFound, "unknown model: %q", cn.model)
+	}
 	who, err := c.authenticate(ctx, req)
 	if err != nil {
 		return fail, err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if cn.model != "" && c.state.Models[cn.model] == nil {
-		// The fact that there is no such model is hidden.
-		return fail, errUnauthorized
-	}
 	info, err := c.checkPermissions(who, cn.model)
 	if err != nil {
 		return fail, err
