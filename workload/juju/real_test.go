@@ -227,9 +227,11 @@ func TestARealController(t *testing.T) {
 				t.Errorf("%s of a model that is gone gives %v, code %q", name, err, estate.CodeOf(err))
 			}
 		}
-		_, _, err = r.peers.DialModel(t.Context(), estate.Route{Model: estate.Model{UUID: info.UUID}, Controller: r.record}, alice, r.login())
-		if !estate.Is(err, estate.CodeModelNotFound) {
-			t.Errorf("dialling a model that is gone gives %v, code %q", err, estate.CodeOf(err))
+		for _, uuid := range []string{info.UUID, "7b3c64cb-2d1f-4f1e-8a77-8a7a4d3a1e55"} {
+			_, _, err = r.peers.DialModel(t.Context(), estate.Route{Model: estate.Model{UUID: uuid}, Controller: r.record}, alice, r.login())
+			if !estate.Is(err, estate.CodeModelNotFound) {
+				t.Errorf("dialling model %s, which is not there, gives %v, code %q", uuid, err, estate.CodeOf(err))
+			}
 		}
 	})
 
