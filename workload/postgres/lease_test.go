@@ -108,12 +108,20 @@ func TestALeaseWhoseSessionDiesPassesOn(t *testing.T) {
 
 func TestALeaseIsKeptWhileItsHolderWorks(t *testing.T) {
 	dsn := cluster.ForTest(t).NewDatabase(t)
-	// Far more checks than it takes for the server to give up a silent holder.
-	const check = 20 * time.Millisecond
+	// Twice as long as it takes for the server to give up a silent holder.
+	const check = 250 * time.Millisecond
+	deadline := time.After(8 * check)
+	tick := time.NewTicker(check / 2)
+	defer tick.Stop()
 	a, b := open(t, dsn, postgres.Options{LeaseCheck: check}), open(t, dsn, postgres.Options{})
 	first := lead(t.Context(), a, "sweep")
 	first.await(t)
-	for end := time.Now().Add(20 * check); time.Now().Before(end); {
+	for held := true; held; {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			held = false
+		}
 		if ok, err := b.Lead(t.Context(), "sweep", func(context.Context) error { return nil }); ok || err != nil {
 			t.Fatalf("the lease passed on while it was held: %v, %v", ok, err)
 		}
