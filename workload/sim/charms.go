@@ -64,7 +64,7 @@ func (c *Controller) storeCharm(m *model, name string, revision int) *charmFile 
 		URL:      url,
 		Revision: revision,
 		Config:   map[string]params.CharmOption{},
-		Meta:     &params.CharmMeta{Name: name, Summary: "a charm that is not simulated"},
+		Meta:     &params.CharmMeta{Name: name, Summary: "a charm that is not simulated", MinJujuVersion: "0.0.0"},
 		Manifest: &params.CharmManifest{Bases: []params.CharmBase{{Name: defaultBase.Name, Channel: defaultBase.Channel, Architectures: []string{"amd64"}}}},
 	}}
 	c.putCharm(m, f)
@@ -99,11 +99,10 @@ func describeCharm(archive *charm.CharmArchive) params.Charm {
 			Terms:       meta.Terms,
 			AssumesExpr: meta.Assumes,
 			CharmUser:   string(meta.CharmUser),
+			// Clients parse it: a charm that says none has 0.0.0.
+			MinJujuVersion: meta.MinJujuVersion.String(),
 		},
 		Version: archive.Version(),
-	}
-	if meta.MinJujuVersion.Major > 0 {
-		described.Meta.MinJujuVersion = meta.MinJujuVersion.String()
 	}
 	for name, s := range meta.Storage {
 		if described.Meta.Storage == nil {

@@ -143,12 +143,7 @@ func (cn *conn) splitURL(url string) (m *model, name string, err error) {
 }
 
 func (c *Controller) modelNamed(owner, name string) *model {
-	for _, m := range c.state.Models {
-		if m.Owner == owner && m.Name == name {
-			return m
-		}
-	}
-	return nil
+	return c.state.Models[c.state.byName[[2]string{owner, name}]]
 }
 
 // offerAt returns the offer a URL names, if the caller has access to it.

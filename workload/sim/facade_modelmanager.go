@@ -67,6 +67,9 @@ func createModel(cn *conn, args params.ModelCreateArgs) (params.ModelInfo, error
 			return fail, err
 		}
 		if args.Qualifier != cn.caller.tag.Id() {
+			if cn.ctl.config.Generation == Juju36 {
+				return fail, annotate(errPerm, `"add-model" permission does not permit creation of models for different owners`)
+			}
 			return fail, coded(params.CodeNotValid, "cannot create model with qualifier %q", args.Qualifier)
 		}
 	}
@@ -83,12 +86,6 @@ func createModelLegacy(cn *conn, args params.ModelCreateArgsLegacy) (params.Mode
 	owner, err := names.ParseUserTag(args.OwnerTag)
 	if err != nil {
 		return params.ModelInfoLegacy{}, err
-	}
-	if cn.ctl.config.Generation == Juju36 {
-		// 3.x says so plainly where 4.x finds the qualifier not valid.
-		if err := cn.errNotYours(owner); err != nil {
-			return params.ModelInfoLegacy{}, err
-		}
 	}
 	info, err := createModel(cn, params.ModelCreateArgs{
 		Name:               args.Name,

@@ -44,8 +44,9 @@ func (c *Controller) SeedModels(n int, describe func(i int) Model) ([]string, er
 			return uuids, fmt.Errorf("cannot seed model %s/%s: %w", seed.Owner, seed.Name, err)
 		}
 		for _, name := range seed.Applications {
-			c.addApplication(m, &application{Name: name, Charm: "local:" + name + "-0", Base: defaultBase}, 1)
+			c.addApplication(m, &application{Name: name, Charm: c.storeCharm(m, name, 1).Charm.URL, Base: defaultBase}, 1)
 		}
+		c.changed(m)
 		uuids = append(uuids, m.UUID)
 	}
 	return uuids, nil

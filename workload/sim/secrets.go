@@ -1,18 +1,18 @@
 package sim
 
 import (
-	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"time"
 
-	"crypto/sha256"
-
 	"github.com/juju/names/v6"
 
 	"github.com/juju/juju/core/permission"
+	"github.com/juju/juju/core/secrets"
 	"github.com/juju/juju/rpc/params"
 )
 
@@ -45,11 +45,6 @@ var secrets2 = methods{
 // secrets1 can list alone.
 var secrets1 = secrets2.without("CreateSecrets", "UpdateSecrets", "RemoveSecrets", "GrantSecret", "RevokeSecret")
 
-// newSecretID makes an id of 20 letters and digits.
-func newSecretID() string {
-	return strings.ToLower(rand.Text()[:20])
-}
-
 // secret finds a secret by its URI or label.
 func (m *model) secret(uri, label string) (*secret, error) {
 	id := uri[strings.LastIndexAny(uri, ":/")+1:]
@@ -65,14 +60,19 @@ func (m *model) secret(uri, label string) (*secret, error) {
 }
 
 func listSecrets(cn *conn, args params.ListSecretsArgs) (params.ListSecretResults, error) {
-	m, err := cn.readModel()
+	err := cn.canRead()
+	if args.ShowSecrets {
+		err = cn.onModel(permission.AdminAccess, cn.model)
+		if errors.Is(err, errLacking) {
+			err = errPerm
+		}
+	}
 	if err != nil {
 		return params.ListSecretResults{}, err
 	}
-	if args.ShowSecrets {
-		if err := cn.onModel(permission.AdminAccess, m.UUID); err != nil {
-			return params.ListSecretResults{}, errPerm
-		}
+	m, err := cn.theModel()
+	if err != nil {
+		return params.ListSecretResults{}, err
 	}
 	results := params.ListSecretResults{Results: []params.ListSecretResult{}}
 	for _, id := range sortedKeys(m.Secrets) {
@@ -133,7 +133,7 @@ func (c *Controller) createSecret(m *model, arg params.CreateSecretArg) (string,
 		return "", coded(params.CodeNotValid, "empty secret value not valid")
 	}
 	now := c.clock.Now()
-	s := &secret{ID: newSecretID(), Created: now, Updated: now, Revisions: []revision{{Number: 1, Created: now, Data: arg.Content.Data}}}
+	s := &secret{ID: secrets.NewURI().ID, Created: now, Updated: now, Revisions: []revision{{Number: 1, Created: now, Data: arg.Content.Data}}}
 	if arg.URI != nil {
 		s.ID = (*arg.URI)[strings.LastIndexAny(*arg.URI, ":/")+1:]
 	}
