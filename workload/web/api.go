@@ -12,17 +12,16 @@ import (
 // API serves controller connections.
 type API struct {
 	Facades *facade.Server
-	// Origins are the web pages that may connect, scheme://host[:port]; clients
-	// that are not browsers send none and are always let in.
-	Origins []string
-	NewID   func() string
-	Log     *slog.Logger
-	Options rpc.Options
+	// CheckOrigin decides about requests of web pages, as AllowOrigins makes it.
+	CheckOrigin func(*http.Request) bool
+	NewID       func() string
+	Log         *slog.Logger
+	Options     rpc.Options
 }
 
 // ServeHTTP makes a connection and answers its requests until it ends.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	conn, err := rpc.Upgrade(w, r, AllowOrigins(a.Origins), a.Options)
+	conn, err := rpc.Upgrade(w, r, a.CheckOrigin, a.Options)
 	if err != nil {
 		return // Upgrade has answered
 	}
@@ -38,7 +37,8 @@ func waits(r *rpc.Request) bool {
 	return r.Method == "Next" || r.Type == "Admin" && r.Method == "GetDeviceSessionToken"
 }
 
-// AllowOrigins lets in clients that are no browsers, and pages of these origins.
+// AllowOrigins lets in clients that are no browsers, which send no origin, and
+// pages of these origins, scheme://host[:port].
 func AllowOrigins(origins []string) func(*http.Request) bool {
 	return func(r *http.Request) bool {
 		origin := r.Header.Get("Origin")

@@ -25,18 +25,14 @@ type Routes struct {
 	// API serves controller connections.
 	API http.Handler
 	// Model serves model connections: /model/<uuid>/api.
-	Model http.Handler
+	Model func(w http.ResponseWriter, r *http.Request, modelUUID string)
 	// Log serves /model/<uuid>/log.
 	Log http.Handler
-	// Transfer carries charms and resources: /model/<uuid>/charms,
-	// /model/<uuid>/applications/<application>/resources/<name> and
-	// /model-<uuid>/charms/<object>.
+	// Transfer carries charms, resources and the like, and refuses all other paths.
 	Transfer http.Handler
 	// KeySet returns the keys that controllers verify our tokens with, and for
 	// how long they may be kept.
 	KeySet func() (jwks []byte, maxAge time.Duration)
-	// Version and Commit are shown at /debug/info.
-	Version, Commit string
 }
 
 // Handler returns the handler of the public listener.
@@ -47,15 +43,8 @@ func Handler(r Routes) http.Handler {
 	mux.Handle("GET /{$}", r.API)
 	mux.Handle("GET /model/{uuid}/api", model(r.Model))
 	mux.Handle("GET /model/{uuid}/log", r.Log)
-	mux.Handle("/model/{uuid}/charms", r.Transfer)
-	mux.Handle("/model/{uuid}/applications/{application}/resources/{resource}", r.Transfer)
-	mux.Handle("/{model}/charms/{object}", r.Transfer)
-	mux.HandleFunc("GET /.well-known/jwks.json", func(w http.ResponseWriter, _ *http.Request) {
-		jwks, maxAge := r.KeySet()
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Cache-Control", fmt.Sprintf("public, max-age=%d", int(maxAge.Seconds())))
-		_, _ = w.Write(jwks)
-	})
+	mux.Handle("/", r.Transfer)
+	mux.Handle("GET "+keySetPath, KeySetHandler(r.KeySet))
 	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = w.Write([]byte("ok\n"))
@@ -63,15 +52,31 @@ func Handler(r Routes) http.Handler {
 	return hostile(stripPrefix(r.Prefix, mux))
 }
 
+// keySetPath is what controllers have at the end of login-token-refresh-url.
+const keySetPath = "/.well-known/jwks.json"
+
+// KeySetHandler serves the keys that controllers verify our tokens with.
+func KeySetHandler(keySet func() (jwks []byte, maxAge time.Duration)) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+keySetPath, func(w http.ResponseWriter, _ *http.Request) {
+		jwks, maxAge := keySet()
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", fmt.Sprintf("public, max-age=%d", int(maxAge.Seconds())))
+		_, _ = w.Write(jwks)
+	})
+	return mux
+}
+
 // model refuses what is no model before a connection is made of it.
-func model(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !names.IsValidModel(r.PathValue("uuid")) {
+func model(serve func(http.ResponseWriter, *http.Request, string)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		uuid := r.PathValue("uuid")
+		if !names.IsValidModel(uuid) {
 			http.Error(w, "Bad Request - not a model UUID", http.StatusBadRequest)
 			return
 		}
-		next.ServeHTTP(w, r)
-	})
+		serve(w, r, uuid)
+	}
 }
 
 // stripPrefix takes a prefix off paths that have it.

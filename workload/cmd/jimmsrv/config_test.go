@@ -1,0 +1,78 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// good is a complete environment.
+func good() []string {
+	return []string{
+		"PATH=/bin",
+		"JIMM_UUID=11111111-1111-4111-8111-111111111111",
+		"JIMM_DNS_NAME=jimm.example.com/blue",
+		"JIMM_DSN=postgres://jimm@db/jimm",
+		"JIMM_OAUTH_ISSUER_URL=https://idp.example.com",
+		"JIMM_OAUTH_CLIENT_ID=jimm",
+		"JIMM_SESSION_SECRET_KEY=" + strings.Repeat("x", 64),
+		"JIMM_SECRET_STORAGE_KEYS=" + strings.Repeat("A", 43) + "=",
+		"OPENFGA_HOST=fga",
+	}
+}
+
+func TestAGoodEnvironmentIsRead(t *testing.T) {
+	c, err := parseConfig(append(good(), "JIMM_ADMINS=alice@example.com bob@example.com", "JIMM_JWT_EXPIRY=3m"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.DNSName != "jimm.example.com" || c.Prefix != "/blue" || c.TokenLife != 3*time.Minute || len(c.Admins) != 2 || c.OpenFGAURL != "http://fga:8080" {
+		t.Fatalf("got %+v", c)
+	}
+}
+
+func TestEveryProblemIsListedAtOnce(t *testing.T) {
+	secret := "hush-" + strings.Repeat("s", 20)
+	_, err := parseConfig([]string{
+		"JIMM_UUID=one", "JIMM_DNS_NAME=https://jimm.example.com", "JIMM_OAUTH_ISSUER_URL=idp", "JIMM_JWT_EXPIRY=soon",
+		"JIMM_SESSION_SECRET_KEY=" + secret, "JIMM_ADMINS=bob", "JIMM_DNS_NAM=x", "JIMM_LOG_LEVEL=loud", "OPENFGA_PORT=0",
+	})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{
+		`JIMM_UUID must be a UUID, not "one"`,
+		"JIMM_DNS_NAME must be a host name",
+		"JIMM_DSN is missing",
+		"JIMM_OAUTH_CLIENT_ID is missing",
+		"JIMM_OAUTH_ISSUER_URL must be a URL",
+		"JIMM_JWT_EXPIRY must be a positive duration",
+		"JIMM_SESSION_SECRET_KEY must have 64 characters or more; it has 25",
+		"JIMM_SECRET_STORAGE_KEYS is missing",
+		`JIMM_ADMINS "bob" is a local user`,
+		"JIMM_DNS_NAM is not a setting; did you mean JIMM_DNS_NAME?",
+		"JIMM_LOG_LEVEL must be",
+		"OPENFGA_HOST is missing",
+		"OPENFGA_PORT must be a port number",
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not in:\n%v", want, err)
+		}
+	}
+	if strings.Contains(err.Error(), secret) {
+		t.Error("the error quotes a secret")
+	}
+}
+
+func TestAMissingSettingIsNamed(t *testing.T) {
+	for i, pair := range good()[1:] {
+		name, _, _ := strings.Cut(pair, "=")
+		t.Run(name, func(t *testing.T) {
+			_, err := parseConfig(slices.Delete(good(), i+1, i+2))
+			if err == nil || !strings.Contains(err.Error(), name+" is missing") {
+				t.Fatalf("got %v", err)
+			}
+		})
+	}
+}

@@ -1,0 +1,126 @@
+// Command jimmsrv is JIMM: one gateway to many Juju controllers. It is
+// configured by its environment; docs/reference/configuration.md lists the
+// variables.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"jimm/workload/audit"
+	"jimm/workload/login"
+	"jimm/workload/openfga"
+	"jimm/workload/postgres"
+	"jimm/workload/sealed"
+	"jimm/workload/server"
+)
+
+// version and commit are set by the linker.
+var version, commit = "unreleased", "unknown"
+
+// drain is for how long requests under way may go on after a signal to stop.
+const drain = 10 * time.Second
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx); err != nil {
+		fmt.Fprintf(os.Stderr, "jimmsrv cannot run:\n%v\n", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) error {
+	c, err := environment()
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: c.LogLevel}))
+	slog.SetDefault(log)
+
+	store, err := postgres.Open(ctx, c.DSN, postgres.Options{Log: log})
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	secrets, err := sealed.New(store.Pool(), c.SecretKeys...)
+	if err != nil {
+		return err
+	}
+	permissions, err := openfga.Connect(ctx, openfga.Config{
+		URL: c.OpenFGAURL, StoreID: c.OpenFGAStore, ModelID: c.OpenFGAAuthModel, Token: c.OpenFGAToken,
+		StoreName: "jimm",
+		Lock:      func(ctx context.Context) (func(), error) { return store.Lock(ctx, "openfga") },
+	})
+	if err != nil {
+		return err
+	}
+	logins, err := login.New(ctx, login.Config{
+		Issuer: c.Issuer, ClientID: c.ClientID, ClientSecret: c.ClientSecret, Scopes: c.Scopes, AuthStyle: c.AuthStyle,
+		GroupClaim: c.GroupClaim, SessionKey: []byte(c.SessionKey), SessionLife: c.SessionLife, Identities: store,
+	})
+	if err != nil {
+		return err
+	}
+	trail := audit.New(store, audit.Options{Log: log})
+	defer func() {
+		closing, cancel := context.WithTimeout(context.Background(), drain)
+		defer cancel()
+		if err := trail.Close(closing); err != nil {
+			log.Error("cannot write the last of the audit log", "error", err)
+		}
+	}()
+	jimm, err := server.New(ctx, server.Config{
+		UUID: c.UUID, DNSName: c.DNSName, Prefix: c.Prefix, Admins: c.Admins, Origins: c.Origins,
+		TokenLife: c.TokenLife, KeyMaxAge: c.KeyMaxAge, Version: version, Commit: commit, Log: log,
+	}, server.Adapters{Store: store, Permissions: permissions, Secrets: secrets, Logins: logins, Audit: trail})
+	if err != nil {
+		return err
+	}
+	defer jimm.Close()
+
+	working, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	go func() { defer close(done); jimm.Run(working) }()
+	defer func() { cancel(); <-done }()
+	return serve(ctx, c, jimm.Handler(), log)
+}
+
+// serve answers clients until ctx ends, then lets the requests under way end.
+func serve(ctx context.Context, c config, handler http.Handler, log *slog.Logger) error {
+	s := &http.Server{
+		Addr: c.ListenAddress, Handler: handler, ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	stopped := make(chan error, 1)
+	go func() {
+		log.Info("listening", "address", c.ListenAddress, "version", version)
+		if c.TLSCertificate != "" {
+			stopped <- s.ListenAndServeTLS(c.TLSCertificate, c.TLSKey)
+			return
+		}
+		stopped <- s.ListenAndServe()
+	}()
+	select {
+	case err := <-stopped:
+		return err
+	case <-ctx.Done():
+	}
+	log.Info("stopping")
+	draining, cancel := context.WithTimeout(context.Background(), drain)
+	defer cancel()
+	if err := s.Shutdown(draining); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	if err := <-stopped; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}

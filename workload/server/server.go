@@ -1,0 +1,241 @@
+// Package server assembles JIMM from its parts: the same for production, where
+// cmd/jimmsrv gives it the adapters, and for development, where cmd/jimmdev does.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/juju/names/v6"
+
+	jujuversion "github.com/juju/juju/core/version"
+
+	"jimm/workload/audit"
+	"jimm/workload/estate"
+	"jimm/workload/facade"
+	"jimm/workload/gateway"
+	"jimm/workload/juju"
+	"jimm/workload/rpc"
+	"jimm/workload/web"
+)
+
+// Config are the settings of a server.
+type Config struct {
+	// UUID is JIMM's own.
+	UUID string
+	// DNSName is the host, with a port if it is not 443, that clients know us
+	// by; Prefix the path in front of ours, if any.
+	DNSName, Prefix string
+	// Admins are made administrators of JIMM at start.
+	Admins []string
+	// Origins are the web pages that may connect.
+	Origins []string
+	// TokenLife is for how long tokens for controllers are valid.
+	TokenLife time.Duration
+	// KeyMaxAge is how long controllers may keep our key set.
+	KeyMaxAge       time.Duration
+	Version, Commit string
+	Log             *slog.Logger
+
+	// SweepEvery is how often unfinished work is looked for (default 1 m),
+	// RefreshEvery how often controllers are asked about their models
+	// (default 10 s).
+	SweepEvery, RefreshEvery time.Duration
+	// CallTimeout and IntentAge are the estate's.
+	CallTimeout, IntentAge time.Duration
+	// Pause is the estate's, for tests that kill the process.
+	Pause func(step string)
+}
+
+// Logins tells who is calling: login.Service does.
+type Logins interface {
+	facade.Logins
+	gateway.Authenticator
+}
+
+// Adapters are what the estate's ports are connected to.
+type Adapters struct {
+	Store       estate.Store
+	Permissions estate.Permissions
+	Secrets     estate.Secrets
+	Logins      Logins
+	Audit       *audit.Log
+}
+
+// Server is a JIMM.
+type Server struct {
+	Estate  *estate.Estate
+	config  Config
+	keys    *juju.Keys
+	peers   *juju.Peers
+	gateway *gateway.Gateway
+	files   *gateway.Transfer
+	handler http.Handler
+}
+
+// New assembles a server. It makes signing keys if there are none, and
+// administrators of those configured. Run does its background work; Close ends
+// all connections.
+func New(ctx context.Context, c Config, a Adapters) (*Server, error) {
+	if c.SweepEvery <= 0 {
+		c.SweepEvery = time.Minute
+	}
+	if c.RefreshEvery <= 0 {
+		c.RefreshEvery = 10 * time.Second
+	}
+	keys, err := juju.OpenKeys(ctx, a.Secrets, juju.KeyOptions{Log: c.Log, MaxAge: c.KeyMaxAge})
+	if err != nil {
+		return nil, fmt.Errorf("cannot open signing keys: %w", err)
+	}
+	self := selfUser(c.DNSName)
+	tokens := &juju.Tokens{Keys: keys, Issuer: c.DNSName, Life: c.TokenLife}
+	dialer := &juju.Dialer{ClientVersion: jujuversion.Current.String()}
+	peers := juju.NewPeers(dialer, tokens, juju.PeersOptions{Self: self})
+	e := &estate.Estate{
+		Store: a.Store, Permissions: a.Permissions, Secrets: a.Secrets, Peers: peers,
+		UUID: c.UUID, Self: self, Version: c.Version, Commit: c.Commit,
+		Now: time.Now, NewUUID: uuid.NewString, Shuffle: rand.Shuffle, Log: c.Log,
+		CallTimeout: c.CallTimeout, IntentAge: c.IntentAge, Pause: c.Pause,
+	}
+	if err := e.EnsureAdmins(ctx, c.Admins); err != nil {
+		return nil, fmt.Errorf("cannot make administrators: %w", err)
+	}
+	facades := &facade.Server{Estate: e, Logins: a.Logins, Log: c.Log, DNSName: hostname(c.DNSName), Record: recorder{a.Audit, c.Log}.facade}
+	checkOrigin := web.AllowOrigins(c.Origins)
+	g := gateway.New(gateway.Config{
+		Admission:      func(*http.Request) gateway.Admission { return facade.NewAdmin(a.Logins) },
+		Models:         e,
+		Dialer:         peers,
+		Recorder:       recorder{a.Audit, c.Log},
+		ControllerUUID: c.UUID,
+		CheckOrigin:    checkOrigin,
+		Log:            c.Log,
+	})
+	transfer := gateway.NewTransfer(gateway.TransferConfig{
+		Models: e, Logins: a.Logins, Controllers: dialer, Tokens: tokens, Secrets: a.Secrets, CheckOrigin: checkOrigin, Log: c.Log,
+	})
+	s := &Server{Estate: e, config: c, keys: keys, peers: peers, gateway: g, files: transfer}
+	s.handler = web.Handler(web.Routes{
+		Prefix:   c.Prefix,
+		API:      &web.API{Facades: facades, CheckOrigin: checkOrigin, NewID: uuid.NewString, Log: c.Log, Options: rpc.Options{}},
+		Model:    g.ServeModel,
+		Log:      transfer.Log(),
+		Transfer: transfer,
+		KeySet:   s.keySet,
+	})
+	return s, nil
+}
+
+func (s *Server) keySet() ([]byte, time.Duration) { return s.keys.JWKS(), s.keys.MaxAge() }
+
+// Handler serves clients.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// KeySetHandler serves only what controllers ask for: the key set.
+func (s *Server) KeySetHandler() http.Handler { return web.KeySetHandler(s.keySet) }
+
+// Run does the background work until ctx ends: it keeps the signing keys, asks
+// controllers about their models, and finishes what dead processes left. Of
+// all units that share a store one does the latter two.
+func (s *Server) Run(ctx context.Context) {
+	var running sync.WaitGroup
+	running.Go(func() { s.keys.Run(ctx) })
+	running.Go(func() { s.lead(ctx) })
+	running.Wait()
+}
+
+// Close ends all connections, clients' and controllers'.
+func (s *Server) Close() {
+	s.gateway.Close()
+	s.files.Close()
+	s.peers.Close()
+}
+
+// lead works while this unit is the one that does, and waits to be it.
+func (s *Server) lead(ctx context.Context) {
+	for ctx.Err() == nil {
+		_, err := s.Estate.Store.Lead(ctx, "background", func(ctx context.Context) error {
+			var running sync.WaitGroup
+			running.Go(func() { s.every(ctx, s.config.SweepEvery, "sweep", s.Estate.Sweep) })
+			running.Go(func() { s.every(ctx, s.config.RefreshEvery, "refresh", s.refresh) })
+			running.Wait()
+			return ctx.Err()
+		})
+		if err != nil && ctx.Err() == nil {
+			s.config.Log.Error("cannot do the background work", "error", err)
+		}
+		wait(ctx, 5*time.Second)
+	}
+}
+
+func (s *Server) every(ctx context.Context, period time.Duration, what string, f func(context.Context) error) {
+	for ctx.Err() == nil {
+		if err := f(ctx); err != nil && ctx.Err() == nil {
+			s.config.Log.Warn("background work is not complete", "work", what, "error", err)
+		}
+		wait(ctx, period)
+	}
+}
+
+// refresh asks all controllers about their models, so that a slow one delays
+// none of the others by more than its own round.
+func (s *Server) refresh(ctx context.Context) error {
+	controllers, err := s.Estate.Store.Controllers(ctx, estate.ControllerLive)
+	if err != nil {
+		return err
+	}
+	var running sync.WaitGroup
+	failed := make([]error, len(controllers))
+	for i, c := range controllers {
+		running.Go(func() {
+			if err := s.Estate.RefreshController(ctx, c); err != nil {
+				failed[i] = fmt.Errorf("controller %q: %w", c.Name, err)
+			}
+		})
+	}
+	running.Wait()
+	return errors.Join(failed...)
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// selfUser is who JIMM is on controllers. These take only users of a domain.
+func selfUser(dnsName string) estate.User {
+	name := "jimm@" + bareHost(dnsName)
+	if !names.IsValidUser(name) {
+		name = "jimm@jimm.internal"
+	}
+	return estate.User{Name: name}
+}
+
+// bareHost takes the port off a host.
+func bareHost(hostport string) string {
+	if host, _, err := net.SplitHostPort(hostport); err == nil {
+		return host
+	}
+	return hostport
+}
+
+// hostname is a host that a certificate can be for by name; empty for an address.
+func hostname(hostport string) string {
+	host := bareHost(hostport)
+	if net.ParseIP(host) != nil {
+		return ""
+	}
+	return host
+}
