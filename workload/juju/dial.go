@@ -55,7 +55,7 @@ type trust struct {
 // The public address is tried first, then all others at once. Nobody is logged
 // in on it yet. CodeConnectionFailed if no address answers.
 func (d *Dialer) Dial(ctx context.Context, c estate.Controller, path string) (*rpc.Conn, error) {
-	config, err := d.tlsConfig(c)
+	config, err := d.TLSConfig(c)
 	if err != nil {
 		return nil, err
 	}
@@ -148,8 +148,9 @@ func unreachable(c estate.Controller, err error) error {
 	return estate.Errorf(estate.CodeConnectionFailed, "cannot connect to controller %q: %w", c.Name, err)
 }
 
-// tlsConfig returns how a controller's TLS is checked.
-func (d *Dialer) tlsConfig(c estate.Controller) (*tls.Config, error) {
+// TLSConfig returns how a controller's TLS is checked. It is shared, and must
+// not be changed.
+func (d *Dialer) TLSConfig(c estate.Controller) (*tls.Config, error) {
 	source := sha256.Sum256([]byte(c.TLSHostname + "\x00" + c.CACertificate))
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -207,7 +208,7 @@ func login(ctx context.Context, conn *rpc.Conn, request params.LoginRequest) (js
 // other that answers, and are checked like Dial's. Its requests have URLs of the
 // form https://<anything>/<path>. Close its idle connections when done.
 func (d *Dialer) HTTPTransport(c estate.Controller) (*http.Transport, error) {
-	config, err := d.tlsConfig(c)
+	config, err := d.TLSConfig(c)
 	if err != nil {
 		return nil, err
 	}
