@@ -386,27 +386,23 @@ func (e *Estate) RefreshController(ctx context.Context, c Controller) error {
 	ctx, cancel := context.WithTimeout(ctx, e.callTimeout())
 	defer cancel()
 	summaries, err := e.controllerSummaries(ctx, c)
-	switch {
-	case err == nil && !c.UnavailableSince.IsZero():
-		c.UnavailableSince = time.Time{}
-		e.Log.Info("controller answers again", "controller", c.Name)
-	case err == nil:
-		return e.saveSummaries(ctx, c, summaries)
-	case errors.Is(ctx.Err(), context.Canceled):
-		return err
-	case c.UnavailableSince.IsZero():
-		c.UnavailableSince = e.Now()
-		e.Log.Warn("controller does not answer", "controller", c.Name, "error", err)
-	default:
-		return err
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return ctx.Err() // we are stopping: that says nothing about the controller
 	}
 	saving, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.callTimeout())
 	defer cancel()
-	if err := e.Store.UpdateController(saving, c); err != nil {
+	if err != nil {
+		if c.UnavailableSince.IsZero() {
+			e.Log.Warn("controller does not answer", "controller", c.Name, "error", err)
+			err = errors.Join(err, e.Store.SetUnavailable(saving, c.UUID, e.Now()))
+		}
 		return err
 	}
-	if err != nil {
-		return err
+	if !c.UnavailableSince.IsZero() {
+		e.Log.Info("controller answers again", "controller", c.Name)
+		if err := e.Store.SetUnavailable(saving, c.UUID, time.Time{}); err != nil {
+			return err
+		}
 	}
 	return e.saveSummaries(saving, c, summaries)
 }

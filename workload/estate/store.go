@@ -65,9 +65,12 @@ type ControllerStore interface {
 	// SetControllerState moves a controller from one state to another;
 	// CodeNotFound if it is not in the first.
 	SetControllerState(ctx context.Context, uuid string, from, to ControllerState) error
-	// UpdateController saves addresses, certificate, agent version, Deprecated
-	// and UnavailableSince of the controller with this UUID.
+	// UpdateController saves addresses, certificate, agent version and
+	// Deprecated of the controller with this UUID.
 	UpdateController(ctx context.Context, c Controller) error
+	// SetUnavailable sets or (zero) clears since when a controller does not
+	// answer.
+	SetUnavailable(ctx context.Context, uuid string, since time.Time) error
 	// DeleteController removes the row, and what it serves; CodeStillAlive if
 	// models are on it.
 	DeleteController(ctx context.Context, uuid string) error

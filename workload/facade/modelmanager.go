@@ -112,6 +112,10 @@ func modelStatus(ctx context.Context, c *Connection, args params.Entities) (para
 			return params.ModelStatus{Error: c.wireError(ctx, err)}
 		}
 		status, err := c.server.Estate.ModelStatus(ctx, *c.user, uuid)
+		if estate.Is(err, estate.CodeModelNotFound) {
+			// The code by which clients know that a model they destroy is gone.
+			err = estate.Errorf(estate.CodeNotFound, "%w", err)
+		}
 		if err != nil {
 			return params.ModelStatus{ModelTag: e.Tag, Error: c.wireError(ctx, err)}
 		}

@@ -51,14 +51,27 @@ func (s *Store) SetControllerState(ctx context.Context, uuid string, from, to es
 // UpdateController is part of estate.ControllerStore.
 func (s *Store) UpdateController(ctx context.Context, c estate.Controller) error {
 	tag, err := s.pool.Exec(ctx, `update controllers set public_address = $2, addresses = $3, ca_certificate = $4,
-		tls_hostname = $5, agent_version = $6, deprecated = $7, unavailable_since = $8, updated_at = $9 where uuid = $1`,
+		tls_hostname = $5, agent_version = $6, deprecated = $7, updated_at = $8 where uuid = $1`,
 		c.UUID, c.PublicAddress, list(c.Addresses), c.CACertificate, c.TLSHostname, c.AgentVersion,
-		c.Deprecated, instant(c.UnavailableSince), s.now())
+		c.Deprecated, s.now())
 	if err != nil {
 		return fail(err, "cannot save controller %q", clip(c.Name))
 	}
 	if tag.RowsAffected() == 0 {
 		return controllerNotFound(c.UUID)
+	}
+	return nil
+}
+
+// SetUnavailable is part of estate.Store.
+func (s *Store) SetUnavailable(ctx context.Context, uuid string, since time.Time) error {
+	tag, err := s.pool.Exec(ctx, `update controllers set unavailable_since = $2, updated_at = $3 where uuid = $1`,
+		uuid, instant(since), s.now())
+	if err != nil {
+		return fail(err, "cannot save whether controller %q answers", clip(uuid))
+	}
+	if tag.RowsAffected() == 0 {
+		return controllerNotFound(uuid)
 	}
 	return nil
 }

@@ -97,6 +97,7 @@ func TestUpdatingAControllerLeavesItsNameAndState(t *testing.T) {
 		Deprecated: true, UnavailableSince: noon.Add(time.Second), Addresses: []string{"10.0.0.2:17070"},
 	}
 	check(t, s.UpdateController(t.Context(), changed))
+	check(t, s.SetUnavailable(t.Context(), changed.UUID, changed.UnavailableSince))
 	want := changed
 	want.Name, want.State, want.Cloud, want.Region = "blue", estate.ControllerAdding, "aws", "eu-west-1"
 	want.CreatedAt, want.UpdatedAt = noon, noon.Add(time.Minute)
@@ -105,6 +106,7 @@ func TestUpdatingAControllerLeavesItsNameAndState(t *testing.T) {
 	equal(t, "controller", got, want)
 	changed.UUID = "no such"
 	wantCode(t, s.UpdateController(t.Context(), changed), estate.CodeNotFound)
+	wantCode(t, s.SetUnavailable(t.Context(), changed.UUID, noon), estate.CodeNotFound)
 }
 
 func TestControllersAreListedByStateAndName(t *testing.T) {
