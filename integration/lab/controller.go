@@ -63,6 +63,23 @@ func (c *Controller) Kill(ctx context.Context) error {
 	return c.lab.ctl(ctx, nil, "kill", strconv.Itoa(c.number))
 }
 
+// CLI is a command line, such as Bin.Juju36, of the controller's admin, with data of its own.
+func (c *Controller) CLI(path, data string) (*CLI, error) {
+	if err := os.MkdirAll(data, 0o700); err != nil {
+		return nil, err
+	}
+	for _, name := range []string{"controllers.yaml", "accounts.yaml"} {
+		text, err := os.ReadFile(filepath.Join(c.clientDir(), name))
+		if err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(filepath.Join(data, name), text, 0o600); err != nil {
+			return nil, err
+		}
+	}
+	return &CLI{Path: path, Data: data}, nil
+}
+
 // Juju runs the 4.1 CLI as the controller's admin and gives its standard output.
 func (c *Controller) Juju(ctx context.Context, args ...string) (string, error) {
 	cli := &CLI{Path: c.lab.bin.Juju41, Data: c.clientDir()}
