@@ -55,7 +55,7 @@ func (p *Permissions) listObjects(ctx context.Context, u estate.User, relation e
 func (p *Permissions) streamObjects(ctx context.Context, found set, request client.ClientStreamedListObjectsRequest) error {
 	ctx, cancel := p.within(ctx)
 	defer cancel()
-	stream, err := p.client.StreamedListObjects(ctx).Body(request).Options(client.ClientStreamedListObjectsOptions{
+	stream, err := p.lister.StreamedListObjects(ctx).Body(request).Options(client.ClientStreamedListObjectsOptions{
 		Consistency:      higherConsistency,
 		StreamBufferSize: fga.ToPtr(256),
 	}).Execute()
@@ -115,7 +115,7 @@ func (p *Permissions) listUsersOnce(ctx context.Context, relation estate.Relatio
 	ctx, cancel := p.within(ctx)
 	defer cancel()
 	o := parseObject(object)
-	return p.client.ListUsers(ctx).Body(client.ClientListUsersRequest{
+	return p.lister.ListUsers(ctx).Body(client.ClientListUsersRequest{
 		Object:      fga.FgaObject{Type: string(o.Kind), Id: object[len(o.Kind)+1:]},
 		Relation:    string(relation),
 		UserFilters: []fga.UserTypeFilter{{Type: string(estate.KindUser)}},

@@ -63,6 +63,7 @@ type Config struct {
 // is gone with the next question.
 type Permissions struct {
 	client  *client.OpenFgaClient
+	lister  *client.OpenFgaClient // does not try again: a list past its deadline would only be so again
 	http    *http.Client
 	schema  schema
 	timeout time.Duration
@@ -121,6 +122,10 @@ func Connect(ctx context.Context, config Config) (*Permissions, error) {
 	if p.client, err = client.NewSdkClient(&settings); err != nil {
 		return nil, fmt.Errorf("cannot use OpenFGA at %s: %w", config.URL, err)
 	}
+	settings.RetryParams = &fga.RetryParams{MaxRetry: 0, MinWaitInMs: 1}
+	if p.lister, err = client.NewSdkClient(&settings); err != nil {
+		return nil, fmt.Errorf("cannot use OpenFGA at %s: %w", config.URL, err)
+	}
 	if config.Lock != nil {
 		unlock, err := config.Lock(ctx)
 		if err != nil {
@@ -131,14 +136,18 @@ func Connect(ctx context.Context, config Config) (*Permissions, error) {
 	if p.storeID, err = p.findStore(ctx, config); err != nil {
 		return nil, err
 	}
-	if err := p.client.SetStoreId(p.storeID); err != nil {
-		return nil, fmt.Errorf("cannot use OpenFGA store %q: %w", p.storeID, err)
+	for _, c := range []*client.OpenFgaClient{p.client, p.lister} {
+		if err := c.SetStoreId(p.storeID); err != nil {
+			return nil, fmt.Errorf("cannot use OpenFGA store %q: %w", p.storeID, err)
+		}
 	}
 	if p.modelID, err = p.findModel(ctx, m.request, config.ModelID); err != nil {
 		return nil, err
 	}
-	if err := p.client.SetAuthorizationModelId(p.modelID); err != nil {
-		return nil, fmt.Errorf("cannot use OpenFGA model %q: %w", p.modelID, err)
+	for _, c := range []*client.OpenFgaClient{p.client, p.lister} {
+		if err := c.SetAuthorizationModelId(p.modelID); err != nil {
+			return nil, fmt.Errorf("cannot use OpenFGA model %q: %w", p.modelID, err)
+		}
 	}
 	return p, nil
 }
