@@ -377,7 +377,7 @@ func TestFailuresHaveAStatusAndACodedError(t *testing.T) {
 			if strings.Contains(body, "hunter2") {
 				t.Errorf("the answer tells a secret: %s", body)
 			}
-			if got := response.Header.Get("WWW-Authenticate") != ""; got != (test.status == 401) {
+			if got := response.Header.Get("WWW-Authenticate") != ""; got != (test.status == http.StatusUnauthorized) {
 				t.Errorf("the headers are %v", response.Header)
 			}
 		})

@@ -13,8 +13,8 @@ import (
 type need struct {
 	kind   string // names.ModelTagKind, …; empty: nothing more
 	access string
-	// why says what a controller does without it, where that is the reason for
-	// asking for this much.
+	// why says, for the log, what a controller does without it, where that is
+	// the reason for asking for this much.
 	why string
 }
 
@@ -58,8 +58,9 @@ func (n need) check(call, controllerUUID string, claims estate.Claims, thing str
 	if ranks[claims[tag]] >= ranks[n.access] {
 		return nil
 	}
-	return &estate.Error{
-		Code: estate.CodeUnauthorized, Message: "permission denied",
-		Cause: fmt.Errorf("cannot call %s on controller %s: it needs %s on %s, which the token does not claim", call, controllerUUID, n.access, tag),
+	cause := fmt.Errorf("cannot call %s on controller %s: the token does not claim %s on %s", call, controllerUUID, n.access, tag)
+	if n.why != "" {
+		cause = fmt.Errorf("%w (%s)", cause, n.why)
 	}
+	return &estate.Error{Code: estate.CodeUnauthorized, Message: "permission denied", Cause: cause}
 }

@@ -15,13 +15,20 @@ import (
 // The versions of facade ModelManager that we speak. Up to 10 it names a
 // model's owner by an owner-tag, from 11 on by a qualifier.
 const (
-	modelManager            = "ModelManager"
-	modelLeast, modelMost   = 9, 11
-	modelManagerQualifier   = 11
-	controllerLeast         = 11 // Controller, for AllModels
-	controllerMost          = 14
-	controllerModel         = "controller"
-	controllerModelsAllowed = 100
+	modelManager          = "ModelManager"
+	modelLeast, modelMost = 9, 11
+	modelQualifier        = 11
+)
+
+// The versions of facade Controller that have AllModels, which is the same in
+// all of them as far as we read it.
+const controllerLeast, controllerMost = 11, 14
+
+// controllerModel is what a controller calls its own model, and maxHomes how
+// many models of that name are looked at to find it.
+const (
+	controllerModel = "controller"
+	maxHomes        = 100
 )
 
 // CreateModel implements estate.Peer.
@@ -41,7 +48,7 @@ func (p *peer) CreateModel(ctx context.Context, args params.ModelCreateArgs) (pa
 	if err != nil {
 		return params.ModelInfo{}, err
 	}
-	if version >= modelManagerQualifier {
+	if version >= modelQualifier {
 		var info params.ModelInfo
 		err := p.Call(ctx, modelManager, version, "", "CreateModel", args, &info)
 		return info, err
@@ -77,7 +84,7 @@ func (p *peer) ModelInfo(ctx context.Context, uuid string) (params.ModelInfo, er
 
 func (p *peer) callModelInfo(ctx context.Context, version int, args params.Entities) (params.ModelInfo, error) {
 	const call = modelManager + ".ModelInfo"
-	if version >= modelManagerQualifier {
+	if version >= modelQualifier {
 		var results params.ModelInfoResults
 		if err := p.Call(ctx, modelManager, version, "", "ModelInfo", args, &results); err != nil {
 			return params.ModelInfo{}, err
@@ -127,7 +134,7 @@ func (p *peer) ModelStatus(ctx context.Context, uuid string) (params.ModelStatus
 
 func (p *peer) callModelStatus(ctx context.Context, version int, uuid string) (params.ModelStatus, error) {
 	const call = modelManager + ".ModelStatus"
-	if version >= modelManagerQualifier {
+	if version >= modelQualifier {
 		var results params.ModelStatusResults
 		if err := p.Call(ctx, modelManager, version, "", "ModelStatus", entity(uuid), &results); err != nil {
 			return params.ModelStatus{}, err
@@ -208,7 +215,7 @@ func (p *peer) ModelSummaries(ctx context.Context) ([]params.ModelSummary, error
 	const method = "ListModelSummaries"
 	args := params.ModelSummariesRequest{UserTag: p.user.Tag().String(), All: true}
 	var summaries []params.ModelSummary
-	if version >= modelManagerQualifier {
+	if version >= modelQualifier {
 		var results params.ModelSummaryResults
 		if err := p.Call(ctx, modelManager, version, "", method, args, &results); err != nil {
 			return nil, err
@@ -266,7 +273,7 @@ func (p *peer) home(ctx context.Context) (cloud, region string, err error) {
 	// Users may have models of that name, too.
 	asked := 0
 	for _, m := range all.UserModels {
-		if m.Name != controllerModel || asked == controllerModelsAllowed {
+		if m.Name != controllerModel || asked == maxHomes {
 			continue
 		}
 		asked++

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/juju/names/v6"
 
 	"jimm/workload/estate"
 )
@@ -39,6 +40,9 @@ type tokenClaims struct {
 // claims, in the form that Admin.Login and the Authorization header want: the
 // compact JWS in padded base64.
 func (t *Tokens) Mint(controllerUUID string, u estate.User, claims estate.Claims) (string, error) {
+	if !names.IsValidUser(u.Name) {
+		return "", estate.Errorf(estate.CodeBadRequest, "cannot make a token: its user has no valid name")
+	}
 	if claims == nil {
 		claims = estate.Claims{}
 	}

@@ -126,3 +126,12 @@ func TestATokenIsVerifiedByASetFetchedBeforeItsKeyCameIntoUse(t *testing.T) {
 		t.Errorf("a controller that has not asked for the keys since then refuses the token: %v", err)
 	}
 }
+
+func TestNobodyGetsNoToken(t *testing.T) {
+	tokens := newTokens(t, newClock())
+	for _, name := range []string{"", "a b@canonical.com", "alice@"} {
+		if _, err := tokens.Mint(controllerUUID, estate.User{Name: name}, nil); !estate.Is(err, estate.CodeBadRequest) {
+			t.Errorf("%q gets a token, or %v", name, err)
+		}
+	}
+}
