@@ -343,7 +343,7 @@ func TestFailuresHaveAStatusAndACodedError(t *testing.T) {
 		{"a controller that is another", func(p *passing) { p.controller.CACertificate = "" }, "good", 504, "connection failed", `controller "blue"`},
 		{"a controller that does not know our keys", func(p *passing) {
 			p.answer = func(w http.ResponseWriter, _ *http.Request) {
-				http.Error(w, "authentication failed: no such key", 401)
+				http.Error(w, "authentication failed: no such key", http.StatusUnauthorized)
 			}
 		}, "good", 504, "connection failed", `controller "blue" does not accept JIMM: authentication failed: no such key`},
 		{"a controller that hangs up", func(p *passing) {
