@@ -58,7 +58,7 @@ func (cn *conn) ServeRPC(ctx context.Context, req *rpc.Request) (any, error) {
 	response, err := cn.call(ctx, req)
 	if plan.dropAfter {
 		cn.rpc.Abort()
-		return nil, context.Canceled
+		return nil, errDropped
 	}
 	if err != nil {
 		// As a real controller: the text of any error reaches the client.

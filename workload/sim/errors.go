@@ -15,7 +15,6 @@ var (
 	errPerm         = coded(params.CodeUnauthorized, "permission denied")
 	errUnauthorized = coded(params.CodeUnauthorized, "invalid entity name or password")
 	errStopped      = coded(params.CodeStopped, "watcher has been stopped")
-	errNoWatcher    = coded(params.CodeNotFound, "unknown watcher id")
 )
 
 func coded(code, format string, args ...any) *params.Error {
@@ -42,6 +41,17 @@ func annotate(err error, text string) error {
 	}
 	e := *asParams(err)
 	e.Message = text + ": " + e.Message
+	return &e
+}
+
+// withoutInfo drops what is beside code and text, as a real controller does
+// where an error is converted twice on its way to the top of a reply.
+func withoutInfo(err error) error {
+	if err == nil {
+		return nil
+	}
+	e := *asParams(err)
+	e.Info = nil
 	return &e
 }
 

@@ -200,7 +200,7 @@ func actions(cn *conn, args params.Entities) (params.ActionResults, error) {
 	for i, arg := range args.Entities {
 		t, err := m.task(arg.Tag)
 		if err != nil {
-			results.Results[i].Error = asParams(err)
+			results.Results[i].Error = coded(params.CodeNotFound, "id not found")
 			continue
 		}
 		results.Results[i] = t.result()
@@ -230,7 +230,8 @@ func cancelActions(cn *conn, args params.Entities) (params.ActionResults, error)
 }
 
 func applicationsCharmsActions(cn *conn, args params.Entities) (params.ApplicationsCharmActionsResults, error) {
-	m, err := cn.readModel()
+	// Juju asks for write here, though nothing is written.
+	m, err := cn.writeModel()
 	if err != nil {
 		return params.ApplicationsCharmActionsResults{}, err
 	}

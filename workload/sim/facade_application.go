@@ -75,7 +75,6 @@ func deploy(cn *conn, args params.ApplicationsDeploy) (params.ErrorResults, erro
 				return notFound("pending resource %q (%s)", name, id)
 			}
 			delete(m.Pending, id)
-			r.PendingID = ""
 			if a.Resources == nil {
 				a.Resources = make(map[string]*resource)
 			}
@@ -248,6 +247,9 @@ func destroyUnit(cn *conn, args params.DestroyUnitsParams) (params.DestroyUnitRe
 			continue
 		}
 		a, u, err := m.unitNamed(tag.Id())
+		if application, _, _ := strings.Cut(tag.Id(), "/"); m.Applications[application] == nil {
+			err = noApplication(cn.ctl, application)
+		}
 		if err != nil {
 			results.Results[i].Error = asParams(err)
 			continue
@@ -352,9 +354,9 @@ func applicationGet(cn *conn, args params.ApplicationGet) (params.ApplicationGet
 	if err != nil {
 		return params.ApplicationGetResults{}, err
 	}
-	a, err := m.application(args.ApplicationName)
-	if err != nil {
-		return params.ApplicationGetResults{}, err
+	a := m.Applications[args.ApplicationName]
+	if a == nil {
+		return params.ApplicationGetResults{}, noApplication(cn.ctl, args.ApplicationName)
 	}
 	f, err := m.charmOf(a)
 	if err != nil {
@@ -437,7 +439,8 @@ func getConstraints(cn *conn, args params.Entities) (params.ApplicationGetConstr
 
 // changeApplication does something to an application that the caller may
 // write to.
-func changeApplication[P any](name func(P) string, do func(cn *conn, m *model, a *application, p P) error) func(*conn, P) (none, error) {
+// An application that is not there is missing in the words of missing.
+func changeApplication[P any](missing func(c *Controller, name string) error, name func(P) string, do func(cn *conn, m *model, a *application, p P) error) func(*conn, P) (none, error) {
 	return func(cn *conn, p P) (none, error) {
 		m, err := cn.writeModel()
 		if err == nil {
@@ -446,9 +449,9 @@ func changeApplication[P any](name func(P) string, do func(cn *conn, m *model, a
 		if err != nil {
 			return none{}, err
 		}
-		a, err := m.application(name(p))
-		if err != nil {
-			return none{}, err
+		a := m.Applications[name(p)]
+		if a == nil {
+			return none{}, missing(cn.ctl, name(p))
 		}
 		if err := do(cn, m, a, p); err != nil {
 			return none{}, err
@@ -458,13 +461,28 @@ func changeApplication[P any](name func(P) string, do func(cn *conn, m *model, a
 	}
 }
 
-var setConstraints = changeApplication(func(p params.SetConstraints) string { return p.ApplicationName },
+// noApplication says that there is no such application. 4.x has two ways.
+func noApplication(c *Controller, name string) error {
+	if c.config.Generation == Juju41 {
+		return notFound("application %s", name)
+	}
+	return notFound("application %q", name)
+}
+
+func noApplicationToExpose(c *Controller, name string) error {
+	if c.config.Generation == Juju41 {
+		return fmt.Errorf("getting application %q not found", name)
+	}
+	return notFound("application %q", name)
+}
+
+var setConstraints = changeApplication(noApplication, func(p params.SetConstraints) string { return p.ApplicationName },
 	func(_ *conn, _ *model, a *application, p params.SetConstraints) error {
 		a.Constraints = p.Constraints
 		return nil
 	})
 
-var expose = changeApplication(func(p params.ApplicationExpose) string { return p.ApplicationName },
+var expose = changeApplication(noApplicationToExpose, func(p params.ApplicationExpose) string { return p.ApplicationName },
 	func(_ *conn, m *model, a *application, p params.ApplicationExpose) error {
 		endpoints := p.ExposedEndpoints
 		if len(endpoints) == 0 {
@@ -483,7 +501,7 @@ var expose = changeApplication(func(p params.ApplicationExpose) string { return 
 		return nil
 	})
 
-var unexpose = changeApplication(func(p params.ApplicationUnexpose) string { return p.ApplicationName },
+var unexpose = changeApplication(noApplicationToExpose, func(p params.ApplicationUnexpose) string { return p.ApplicationName },
 	func(_ *conn, _ *model, a *application, p params.ApplicationUnexpose) error {
 		for _, name := range p.ExposedEndpoints {
 			delete(a.ExposedEndpoints, name)
@@ -494,7 +512,7 @@ var unexpose = changeApplication(func(p params.ApplicationUnexpose) string { ret
 		return nil
 	})
 
-var setCharm = changeApplication(func(p params.ApplicationSetCharmV2) string { return p.ApplicationName },
+var setCharm = changeApplication(noApplication, func(p params.ApplicationSetCharmV2) string { return p.ApplicationName },
 	func(_ *conn, m *model, a *application, p params.ApplicationSetCharmV2) error {
 		f := m.Charms[p.CharmURL]
 		if f == nil {
@@ -601,6 +619,10 @@ func addRelation(cn *conn, args params.AddRelation) (params.AddRelationResults, 
 		return params.AddRelationResults{}, err
 	}
 	provider, requirer, err := m.pair(args.Endpoints)
+	if params.ErrCode(err) == params.CodeNotFound && cn.ctl.config.Generation == Juju41 {
+		a, b := args.Endpoints[0], args.Endpoints[1]
+		err = fmt.Errorf("adding relation between endpoints %q and %q: cannot relate endpoints %q and %q: no candidates for %s and %s: relation endpoint not found", a, b, a, b, a, b)
+	}
 	if err != nil {
 		return params.AddRelationResults{}, err
 	}
@@ -645,6 +667,9 @@ func destroyRelation(cn *conn, args params.DestroyRelation) (none, error) {
 	}
 	before := len(m.Relations)
 	m.Relations = slices.DeleteFunc(m.Relations, matches)
+	if len(m.Relations) == before && cn.ctl.config.Generation == Juju41 {
+		return none{}, notFound("relation with endpoints %v or id %d", args.Endpoints, args.RelationId)
+	}
 	if len(m.Relations) == before {
 		return none{}, notFound("%s", what)
 	}
@@ -697,7 +722,9 @@ func applicationsInfo(cn *conn, args params.Entities) (params.ApplicationInfoRes
 		tag, err := names.ParseApplicationTag(arg.Tag)
 		var a *application
 		if err == nil {
-			a, err = m.application(tag.Id())
+			if a = m.Applications[tag.Id()]; a == nil {
+				err = noApplication(cn.ctl, tag.Id())
+			}
 		}
 		if err != nil {
 			result.Error = asParams(err)
@@ -729,9 +756,9 @@ func unitsInfo(cn *conn, args params.Entities) (params.UnitInfoResults, error) {
 		case names.UnitTag:
 			units = []string{tag.Id()}
 		case names.ApplicationTag:
-			a, err := m.application(tag.Id())
-			if err != nil {
-				results.Results = append(results.Results, params.UnitInfoResult{Error: asParams(err)})
+			a := m.Applications[tag.Id()]
+			if a == nil {
+				results.Results = append(results.Results, params.UnitInfoResult{Error: asParams(noApplication(cn.ctl, tag.Id()))})
 				continue
 			}
 			for _, number := range sortedKeys(a.Units) {

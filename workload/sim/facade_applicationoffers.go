@@ -299,12 +299,16 @@ func showOffers(cn *conn, urls params.OfferURLs) (params.ApplicationOffersResult
 
 func modifyOfferAccess(cn *conn, args params.ModifyOfferAccessRequest) (params.ErrorResults, error) {
 	return each(args.Changes, func(arg params.ModifyOfferAccess) error {
-		_, o, err := cn.offerAt(arg.OfferURL, permission.AdminAccess)
-		if errors.Is(err, errLacking) {
-			return errPerm
-		}
+		m, name, err := cn.splitURL(arg.OfferURL)
 		if err != nil {
 			return err
+		}
+		o := m.Offers[name]
+		if o == nil {
+			return notFound("offer %q", arg.OfferURL)
+		}
+		if cn.onModel(permission.AdminAccess, m.UUID) != nil && cn.has(permission.AdminAccess, o.tag()) != nil {
+			return errPerm
 		}
 		user, err := names.ParseUserTag(arg.UserTag)
 		if err != nil {
@@ -317,12 +321,16 @@ func modifyOfferAccess(cn *conn, args params.ModifyOfferAccessRequest) (params.E
 
 func destroyOffers(cn *conn, args params.DestroyApplicationOffers) (params.ErrorResults, error) {
 	return each(args.OfferURLs, func(url string) error {
-		m, o, err := cn.offerAt(url, permission.AdminAccess)
-		if errors.Is(err, errLacking) {
-			return errPerm
-		}
+		m, name, err := cn.splitURL(url)
 		if err != nil {
 			return err
+		}
+		o := m.Offers[name]
+		if cn.onModel(permission.AdminAccess, m.UUID) != nil && (o == nil || cn.has(permission.AdminAccess, o.tag()) != nil) {
+			return errPerm
+		}
+		if o == nil {
+			return notFound("offer %q", url)
 		}
 		delete(m.Offers, o.Name)
 		for _, u := range cn.ctl.state.Users {

@@ -54,10 +54,15 @@ func (cn *conn) seesCloud(name string) error {
 		return err
 	}
 	if cn.ctl.config.Generation == Juju41 {
-		// Measured: looked up in the database, and not coded.
-		return fmt.Errorf("access not found for %s and %q", cn.caller.tag.Id(), name)
+		return cn.noCloudAccess(name)
 	}
 	return notFound("cloud %q", name)
+}
+
+// noCloudAccess is what 4.x says when its own database has no access to a cloud
+// for the caller, whatever a token says.
+func (cn *conn) noCloudAccess(name string) error {
+	return fmt.Errorf("access not found for %q on %q", cn.caller.tag.Id(), name)
 }
 
 func clouds(cn *conn, _ none) (params.CloudsResult, error) {
@@ -127,7 +132,11 @@ func (cn *conn) cloudInfo(cloudTag string) (*params.CloudInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	admin = admin || cn.cloudAccess(tag.Id()) == permission.AdminAccess
+	access := cn.cloudAccess(tag.Id())
+	if !admin && access == permission.NoAccess && cn.ctl.config.Generation == Juju41 {
+		return nil, cn.noCloudAccess(tag.Id())
+	}
+	admin = admin || access == permission.AdminAccess
 	cloud := cn.ctl.state.Clouds[tag.Id()]
 	if cloud == nil {
 		return nil, notFound("cloud %q", tag.Id())
@@ -182,9 +191,6 @@ func addCloud(cn *conn, args params.AddCloudArgs) (none, error) {
 		return none{}, coded(params.CodeNotValid, "cloud name %q not valid", args.Name)
 	}
 	s := cn.ctl.state
-	if s.Clouds[args.Name] != nil {
-		return none{}, coded(params.CodeAlreadyExists, "cloud %q already exists", args.Name)
-	}
 	own := s.Clouds[cn.ctl.config.Cloud.Name]
 	forced := args.Force != nil && *args.Force
 	if args.Cloud.Type != "kubernetes" && own != nil && own.Type != args.Cloud.Type && !forced {
@@ -192,8 +198,17 @@ func addCloud(cn *conn, args params.AddCloudArgs) (none, error) {
 			own.Type, own.Type, own.Type)
 	}
 	cloud := args.Cloud
+	if len(cloud.AuthTypes) == 0 {
+		if cloud.Type == "kubernetes" {
+			return none{}, coded(params.CodeNotValid, "creating cloud %q: empty auth-types not valid", args.Name)
+		}
+		cloud.AuthTypes = []string{"empty"}
+	}
 	if len(cloud.Regions) == 0 {
 		cloud.Regions = []params.CloudRegion{{Name: "default"}}
+	}
+	if s.Clouds[args.Name] != nil {
+		return none{}, coded(params.CodeAlreadyExists, "cloud %q already exists", args.Name)
 	}
 	s.Clouds[args.Name] = &cloud
 	cn.ctl.grant(cn.caller.tag.Id(), names.NewCloudTag(args.Name), permission.AdminAccess)
@@ -202,7 +217,7 @@ func addCloud(cn *conn, args params.AddCloudArgs) (none, error) {
 
 func updateCloud(cn *conn, args params.UpdateCloudArgs) (params.ErrorResults, error) {
 	if err := cn.superuser(); err != nil {
-		return params.ErrorResults{}, err
+		return params.ErrorResults{}, withoutInfo(err)
 	}
 	return each(args.Clouds, func(arg params.AddCloudArgs) error {
 		old := cn.ctl.state.Clouds[arg.Name]
@@ -231,7 +246,11 @@ func removeClouds(cn *conn, args params.Entities) (params.ErrorResults, error) {
 		if err != nil {
 			return err
 		}
-		if !admin && cn.cloudAccess(tag.Id()) != permission.AdminAccess {
+		access := cn.cloudAccess(tag.Id())
+		if !admin && access == permission.NoAccess && cn.ctl.config.Generation == Juju41 {
+			return cn.noCloudAccess(tag.Id())
+		}
+		if !admin && access != permission.AdminAccess {
 			return errPerm
 		}
 		s := cn.ctl.state
@@ -364,13 +383,18 @@ func credentialContents(cn *conn, args params.CloudCredentialArgs) (params.Crede
 	owner := cn.caller.tag
 	s := cn.ctl.state
 	var results params.CredentialContentResults
+	var all []params.CloudCredentialArg
+	for _, id := range sortedKeys(s.Credentials) {
+		if tag := names.NewCloudCredentialTag(id); tag.Owner() == owner {
+			all = append(all, params.CloudCredentialArg{CloudName: tag.Cloud().Id(), CredentialName: tag.Name()})
+		}
+	}
+	if len(all) == 0 && cn.ctl.config.Generation == Juju41 {
+		return results, notFound("cloud credentials for %q", owner.Id())
+	}
 	asked := args.Credentials
 	if len(asked) == 0 {
-		for _, id := range sortedKeys(s.Credentials) {
-			if tag := names.NewCloudCredentialTag(id); tag.Owner() == owner {
-				asked = append(asked, params.CloudCredentialArg{CloudName: tag.Cloud().Id(), CredentialName: tag.Name()})
-			}
-		}
+		asked = all
 	}
 	for _, arg := range asked {
 		id := arg.CloudName + "/" + owner.Id() + "/" + arg.CredentialName
@@ -463,7 +487,7 @@ func updateCredentialsCheckModels(cn *conn, args params.UpdateCredentialArgs) (p
 	if args.Force {
 		err := cn.superuser()
 		if errors.Is(err, errLacking) {
-			err = coded(params.CodeBadRequest, "unexpected force specified: invalid request")
+			err = fmt.Errorf("unexpected force specified: invalid request")
 		}
 		if err != nil {
 			return params.UpdateCredentialResults{}, err

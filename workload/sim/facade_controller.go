@@ -24,8 +24,15 @@ var controller12 = methods{
 	"ModifyControllerAccess":     write(modifyControllerAccess),
 	"ListBlockedModels":          read(listBlockedModels),
 	"RemoveBlocks":               write(removeBlocks),
-	"WatchAllModelSummaries":     call(summariesNotSupported),
-	"WatchModelSummaries":        call(summariesNotSupported),
+	"WatchAllModelSummaries": read(func(cn *conn, _ none) (params.SummaryWatcherID, error) {
+		if err := cn.superuser(); err != nil {
+			return params.SummaryWatcherID{}, err
+		}
+		return params.SummaryWatcherID{}, coded(params.CodeNotSupported, "WatchAllModelSummaries not supported")
+	}),
+	"WatchModelSummaries": read(func(*conn, none) (params.SummaryWatcherID, error) {
+		return params.SummaryWatcherID{}, coded(params.CodeNotSupported, "WatchModelSummaries not supported")
+	}),
 }
 
 // controllerLegacy names the owner of a model by tag.
@@ -143,13 +150,12 @@ func (cn *conn) controllerAccess(userTag string, admin bool) (*params.UserAccess
 	}
 	access := string(permission.SuperuserAccess)
 	if user.Id() != adminName {
-		u := cn.ctl.state.Users[user.Id()]
-		if u == nil {
-			return nil, coded(params.CodeUserNotFound, "user %q not found", user.Id())
+		access = ""
+		if u := cn.ctl.state.Users[user.Id()]; u != nil {
+			access = u.Access[cn.ctl.state.tag().String()]
 		}
-		access = u.Access[cn.ctl.state.tag().String()]
 		if access == "" {
-			return nil, fmt.Errorf("access not found for user %q on %q", user.Id(), cn.ctl.state.UUID)
+			return nil, fmt.Errorf("access not found for %q on %q", user.Id(), cn.ctl.state.UUID)
 		}
 	}
 	return &params.UserAccess{UserTag: user.String(), Access: access}, nil
@@ -207,10 +213,6 @@ func removeBlocks(cn *conn, args params.RemoveBlocksArgs) (none, error) {
 	return none{}, nil
 }
 
-func summariesNotSupported(context.Context, *conn, string, none) (params.SummaryWatcherID, error) {
-	return params.SummaryWatcherID{}, coded(params.CodeNotSupported, "not supported")
-}
-
 func watchAllModelSummaries(cn *conn, _ none) (params.SummaryWatcherID, error) {
 	if err := cn.superuser(); err != nil {
 		return params.SummaryWatcherID{}, err
@@ -249,7 +251,7 @@ var crossController = methods{
 // highAvailability2 tells that the controller has one machine.
 var highAvailability2 = methods{
 	"EnableHA": call(func(context.Context, *conn, string, params.ControllersSpecs) (params.ControllersChangeResults, error) {
-		return params.ControllersChangeResults{}, coded(params.CodeNotSupported, "high availability not supported")
+		return params.ControllersChangeResults{}, coded(params.CodeNotSupported, "enable HA not supported")
 	}),
 }
 
@@ -283,7 +285,7 @@ var modelUpgrader = methods{
 			return params.UpgradeModelResult{}, err
 		}
 		if err := cn.onModel(permission.WriteAccess, tag.Id()); err != nil {
-			return params.UpgradeModelResult{}, err
+			return params.UpgradeModelResult{}, coded(params.CodeUnauthorized, "unauthorized to upgrade model")
 		}
 		return params.UpgradeModelResult{Error: notFound("no upgrade of %s", cn.ctl.config.Generation)}, nil
 	}),

@@ -1,8 +1,11 @@
 package sim
 
 import (
+	"errors"
 	"slices"
 	"strings"
+
+	"github.com/juju/names/v6"
 
 	"github.com/juju/juju/core/permission"
 	"github.com/juju/juju/rpc/params"
@@ -15,15 +18,24 @@ var keyManager1 = methods{
 	"DeleteKeys": write(deleteKeys),
 }
 
-func (cn *conn) keyModel() (*model, error) {
-	if err := cn.onModel(permission.AdminAccess, cn.model); err != nil {
-		return nil, errPerm
+// keyModel returns the model if the caller is its admin, or has access to it
+// where that is enough.
+func (cn *conn) keyModel(enough permission.Access) (*model, error) {
+	err := cn.onModel(permission.AdminAccess, cn.model)
+	if errors.Is(err, errLacking) {
+		err = errPerm
+		if enough != permission.AdminAccess {
+			err = withoutInfo(cn.has(enough, names.NewModelTag(cn.model)))
+		}
+	}
+	if err != nil {
+		return nil, err
 	}
 	return cn.theModel()
 }
 
 func listKeys(cn *conn, args params.ListSSHKeys) (params.StringsResults, error) {
-	m, err := cn.keyModel()
+	m, err := cn.keyModel(permission.ReadAccess)
 	if err != nil {
 		return params.StringsResults{}, err
 	}
@@ -35,7 +47,7 @@ func listKeys(cn *conn, args params.ListSSHKeys) (params.StringsResults, error) 
 }
 
 func addKeys(cn *conn, args params.ModifyUserSSHKeys) (params.ErrorResults, error) {
-	m, err := cn.keyModel()
+	m, err := cn.keyModel(permission.AdminAccess)
 	if err != nil {
 		return params.ErrorResults{}, err
 	}
@@ -52,7 +64,7 @@ func addKeys(cn *conn, args params.ModifyUserSSHKeys) (params.ErrorResults, erro
 }
 
 func deleteKeys(cn *conn, args params.ModifyUserSSHKeys) (params.ErrorResults, error) {
-	m, err := cn.keyModel()
+	m, err := cn.keyModel(permission.AdminAccess)
 	if err != nil {
 		return params.ErrorResults{}, err
 	}

@@ -142,8 +142,8 @@ func listModels(cn *conn, arg params.Entity) (params.UserModelList, error) {
 		return list, err
 	}
 	s := cn.ctl.state
-	if s.Users[user.Id()] == nil {
-		return list, coded(params.CodeUserNotFound, "user %q not found", user.Id())
+	if s.Users[user.Id()] == nil && cn.ctl.config.Generation == Juju41 {
+		return list, fmt.Errorf("user not found when finding user uuid for name %q", user.Id())
 	}
 	for _, m := range s.sorted() {
 		if !admin && s.userAccess(user.Id(), m) == permission.NoAccess {
@@ -187,7 +187,7 @@ func listModelSummaries(cn *conn, req params.ModelSummariesRequest) (params.Mode
 		return results, err
 	}
 	if req.All && !admin {
-		return results, annotate(errPerm, "cannot list all models as non-admin user")
+		return results, coded(params.CodeUnauthorized, "permission denied: cannot list all models as non-admin user")
 	}
 	s := cn.ctl.state
 	results.Results = []params.ModelSummaryResult{}
@@ -257,7 +257,7 @@ func (cn *conn) modelInfo(arg params.Entity) (*params.ModelInfo, error) {
 	}
 	m := cn.ctl.state.Models[tag.Id()]
 	if m == nil {
-		return nil, notFound("model %q", tag.Id())
+		return nil, cn.ctl.noDatabase(tag.Id(), params.CodeNotFound)
 	}
 	info := cn.ctl.info(m, detailed)
 	if admin, _ := cn.isAdmin(); !admin && cn.has(permission.AdminAccess, tag) != nil {
@@ -271,6 +271,15 @@ func (cn *conn) modelInfo(arg params.Entity) (*params.ModelInfo, error) {
 		info.Users = users
 	}
 	return &info, nil
+}
+
+// noDatabase is the error for a model that is not there. 4.x, where each model
+// has a database of its own, misses that; code is what it gives the error then.
+func (c *Controller) noDatabase(uuid, code string) error {
+	if c.config.Generation == Juju41 {
+		return coded(code, "invoking getDB: database not found")
+	}
+	return notFound("model %q", uuid)
 }
 
 func modelInfoLegacy(cn *conn, args params.Entities) (params.ModelInfoResultsLegacy, error) {
@@ -311,6 +320,9 @@ func (cn *conn) modelStatus(arg params.Entity) (params.ModelStatus, error) {
 		return params.ModelStatus{}, err
 	}
 	m := cn.ctl.state.Models[tag.Id()]
+	if m == nil && cn.ctl.config.Generation == Juju41 {
+		return params.ModelStatus{}, coded(params.CodeNotFound, "model %q does not exist", tag.String())
+	}
 	if m == nil {
 		return params.ModelStatus{}, notFound("model %q", tag.Id())
 	}
@@ -351,7 +363,7 @@ func destroyModels(cn *conn, args params.DestroyModelsParams) (params.ErrorResul
 		}
 		m := cn.ctl.state.Models[tag.Id()]
 		if m == nil {
-			return coded(params.CodeModelNotFound, "model %q not found", tag.Id())
+			return cn.ctl.noDatabase(tag.Id(), "")
 		}
 		if m.UUID == cn.ctl.state.ControllerModel {
 			return fmt.Errorf("removing model %q: model is a controller model", m.UUID)

@@ -1,6 +1,9 @@
 package sim
 
-import "github.com/juju/juju/rpc/params"
+import (
+	"github.com/juju/juju/core/permission"
+	"github.com/juju/juju/rpc/params"
+)
 
 // readable makes a method that anyone who may read the model may call.
 func readable[P, R any](f func(m *model, p P) R) method {
@@ -14,18 +17,38 @@ func readable[P, R any](f func(m *model, p P) R) method {
 	})
 }
 
+// storable makes a method that anyone who may read the model, or a superuser,
+// may call. 4.x does not say what is lacking.
+func storable[P, R any](f func(m *model, p P) R) method {
+	return read(func(cn *conn, p P) (R, error) {
+		var fail R
+		err := cn.onModel(permission.ReadAccess, cn.model)
+		if err != nil && cn.ctl.config.Generation == Juju41 {
+			err = coded(params.CodeUnauthorized, "not authorized for request")
+		}
+		if err != nil {
+			return fail, err
+		}
+		m, err := cn.theModel()
+		if err != nil {
+			return fail, err
+		}
+		return f(m, p), nil
+	})
+}
+
 // storage6 tells that there is no storage, which is not simulated.
 var storage6 = methods{
-	"ListStorageDetails": readable(func(_ *model, args params.StorageFilters) params.StorageDetailsListResults {
+	"ListStorageDetails": storable(func(_ *model, args params.StorageFilters) params.StorageDetailsListResults {
 		return params.StorageDetailsListResults{Results: make([]params.StorageDetailsListResult, max(1, len(args.Filters)))}
 	}),
-	"ListFilesystems": readable(func(_ *model, args params.FilesystemFilters) params.FilesystemDetailsListResults {
+	"ListFilesystems": storable(func(_ *model, args params.FilesystemFilters) params.FilesystemDetailsListResults {
 		return params.FilesystemDetailsListResults{Results: make([]params.FilesystemDetailsListResult, max(1, len(args.Filters)))}
 	}),
-	"ListVolumes": readable(func(_ *model, args params.VolumeFilters) params.VolumeDetailsListResults {
+	"ListVolumes": storable(func(_ *model, args params.VolumeFilters) params.VolumeDetailsListResults {
 		return params.VolumeDetailsListResults{Results: make([]params.VolumeDetailsListResult, max(1, len(args.Filters)))}
 	}),
-	"ListPools": readable(func(_ *model, _ params.StoragePoolFilters) params.StoragePoolsResults {
+	"ListPools": storable(func(_ *model, _ params.StoragePoolFilters) params.StoragePoolsResults {
 		return params.StoragePoolsResults{Results: []params.StoragePoolsResult{{Result: []params.StoragePool{
 			{Name: "rootfs", Provider: "rootfs"}, {Name: "tmpfs", Provider: "tmpfs"},
 		}}}}

@@ -112,6 +112,9 @@ func (f *Faults) Calls(method string) int {
 	return f.calls[method]
 }
 
+// errDropped answers a call whose connection is gone, so that nobody sees it.
+var errDropped = coded("", "the connection was dropped")
+
 // plan is what happens to one call.
 type plan struct {
 	delay                 time.Duration
@@ -178,7 +181,7 @@ func (p plan) before(ctx context.Context, cn *conn) error {
 	}
 	if p.dropBefore {
 		cn.rpc.Abort()
-		return context.Canceled
+		return errDropped
 	}
 	return p.err
 }

@@ -90,7 +90,7 @@ func TestADeadControllerComesBackWithItsModels(t *testing.T) {
 	ok(t, create(t, client, "m"))
 	w.Faults().Die()
 	<-client.Done()
-	if conn, err := net.DialTimeout("tcp", w.Address(), time.Second); err == nil {
+	if conn, err := net.DialTimeout("tcp", w.peer.address, time.Second); err == nil {
 		_ = conn.Close()
 		t.Fatal("it still listens")
 	}
@@ -105,7 +105,7 @@ func TestARefusingControllerKeepsItsConnections(t *testing.T) {
 	w := newWorld(t, sim.Juju41)
 	client := w.asAdmin(t, "/api")
 	w.Faults().Refuse()
-	if _, _, err := rpc.Dial(t.Context(), "wss://"+w.Address()+"/api", nil, w.tlsConfig(), rpc.Options{}); err == nil {
+	if _, _, err := rpc.Dial(t.Context(), "wss://"+w.peer.address+"/api", nil, w.tlsConfig(), rpc.Options{}); err == nil {
 		t.Fatal("it takes connections")
 	}
 	ok(t, call(t, client, "Pinger", 1, "Ping", nil, nil))
@@ -138,7 +138,7 @@ func TestFaultsAreControlledByHTTP(t *testing.T) {
 func TestCloseWaitsForHungCalls(t *testing.T) {
 	c, err := sim.Start(context.Background(), sim.Config{Name: "c", Generation: sim.Juju36, AdminPassword: "sekrit"})
 	ok(t, err)
-	w := &world{Controller: c}
+	w := worldOf(c)
 	client := w.asAdmin(t, "/api")
 	c.Faults().Hang("Pinger.Ping", -1)
 	done := make(chan error, 1)

@@ -24,7 +24,7 @@ import (
 // http sends a request with a token of some claims; without claims there is none.
 func (w *world) http(t *testing.T, method, path string, claims map[string]string, body []byte, header map[string]string) (int, http.Header, string) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), method, "https://"+w.Address()+path, bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(t.Context(), method, "https://"+w.peer.address+path, bytes.NewReader(body))
 	ok(t, err)
 	for name, value := range header {
 		request.Header.Set(name, value)
@@ -93,7 +93,7 @@ func TestACharmAndAResourceAreUploadedAndDeployed(t *testing.T) {
 			same(t, charm.Meta.Provides["db"].Interface, "labdb")
 			var pending params.AddPendingResourcesResult
 			ok(t, call(t, client, "Resources", 3, "AddPendingResources", params.AddPendingResourcesArgsV2{
-				Entity:    params.Entity{Tag: "application-one"},
+				Entity: params.Entity{Tag: "application-one"}, URL: url,
 				Resources: []params.CharmResource{{Name: "blob", Type: "file", Path: "blob.txt", Origin: "upload"}},
 			}, &pending))
 			blob := []byte("some text")
@@ -102,7 +102,7 @@ func TestACharmAndAResourceAreUploadedAndDeployed(t *testing.T) {
 			resource := "/model/" + uuid + "/applications/one/resources/blob"
 			status, _, _ = w.http(t, "PUT", resource+"?pendingid="+pending.PendingIDs[0], read, blob, file)
 			same(t, status, 403)
-			status, _, text = w.http(t, "PUT", resource+"?pendingid="+pending.PendingIDs[0], write, []byte("other"), file)
+			status, _, _ = w.http(t, "PUT", resource+"?pendingid="+pending.PendingIDs[0], write, []byte("other"), file)
 			same(t, status, 400)
 			status, _, _ = w.http(t, "PUT", resource+"?pendingid="+pending.PendingIDs[0], write, blob, file)
 			same(t, status, 200)
@@ -157,7 +157,7 @@ func TestTheDebugLogIsFollowed(t *testing.T) {
 		header := http.Header{}
 		header.Set("Authorization", "Bearer "+sign(t, w.signer, alice, claims, time.Now().Add(time.Minute)))
 		dialer := websocket.Dialer{TLSClientConfig: w.tlsConfig()}
-		ws, response, err := dialer.Dial("wss://"+w.Address()+"/model/"+uuids[0]+"/log?maxLines=1", header)
+		ws, response, err := dialer.Dial("wss://"+w.peer.address+"/model/"+uuids[0]+"/log?maxLines=1", header)
 		ok(t, err)
 		_ = response.Body.Close()
 		t.Cleanup(func() { _ = ws.Close() })

@@ -42,18 +42,23 @@ func golden(t *testing.T, name, got string) {
 	same(t, got, strings.TrimSuffix(string(want), "\n"))
 }
 
-func TestTokens(t *testing.T) {
+// tokenTest is a login by token.
+type tokenTest struct {
+	name string
+	// generation is that whose controllers behave so, 0 if all do.
+	generation sim.Generation
+	// token makes the token; model says to log in to a model.
+	token func(t *testing.T, w *world, model string) string
+	model bool
+	// message is a part of the error's, empty for a success.
+	message, code string
+	access        params.AuthUserInfo
+}
+
+// tokenTests are what a real 4.1 controller is asked, too.
+func tokenTests() []tokenTest {
 	later := func() time.Time { return time.Now().Add(time.Minute) }
-	tests := []struct {
-		name       string
-		generation sim.Generation
-		// token makes the token; model says to log in to a model.
-		token func(t *testing.T, w *world, model string) string
-		model bool
-		// message is a part of the error's, empty for a success.
-		message, code string
-		access        params.AuthUserInfo
-	}{{
+	return []tokenTest{{
 		name: "a login claim is enough for the controller",
 		token: func(t *testing.T, w *world, _ string) string {
 			return sign(t, w.signer, alice, map[string]string{w.controllerTag(): "login"}, later())
@@ -115,33 +120,32 @@ func TestTokens(t *testing.T) {
 	}, {
 		name: "a key that is not published is refused",
 		token: func(t *testing.T, w *world, _ string) string {
-			other := newIssuer(t).key(t, map[string]any{"kid": "k2", "alg": "ES256"})
+			other := newIssuer(t, "127.0.0.1:0").key(t, map[string]any{"kid": "k2", "alg": "ES256"})
 			return sign(t, other, alice, map[string]string{w.controllerTag(): "login"}, later())
 		},
 		message: `failed to find key with key ID "k2"`,
 	}, {
 		name: "another key of the same id is refused",
 		token: func(t *testing.T, w *world, _ string) string {
-			other := newIssuer(t).key(t, map[string]any{"kid": "k1", "alg": "ES256"})
+			other := newIssuer(t, "127.0.0.1:0").key(t, map[string]any{"kid": "k1", "alg": "ES256"})
 			return sign(t, other, alice, map[string]string{w.controllerTag(): "login"}, later())
 		},
 		message: "could not verify message using any of the signatures or keys",
 	}, {
 		name: "a published key without alg is refused",
 		token: func(t *testing.T, w *world, _ string) string {
-			key := w.issuer.key(t, map[string]any{"kid": "bare"})
-			return sign(t, key, alice, map[string]string{w.controllerTag(): "login"}, later())
+			return sign(t, w.withoutAlg, alice, map[string]string{w.controllerTag(): "login"}, later())
 		},
 		message: "could not verify message using any of the signatures or keys",
 	}, {
 		name: "a published key without kid is refused",
 		token: func(t *testing.T, w *world, _ string) string {
-			key := w.issuer.key(t, map[string]any{"alg": "ES256"})
-			return sign(t, key, alice, map[string]string{w.controllerTag(): "login"}, later())
+			return sign(t, w.withoutID, alice, map[string]string{w.controllerTag(): "login"}, later())
 		},
 		message: `parsing login access token: `,
 	}, {
-		name: "a local user is refused by 4.x",
+		name:       "a local user is refused by 4.x",
+		generation: sim.Juju41,
 		token: func(t *testing.T, w *world, _ string) string {
 			return sign(t, w.signer, "user-bob", map[string]string{w.controllerTag(): "login"}, later())
 		},
@@ -172,37 +176,43 @@ func TestTokens(t *testing.T) {
 		},
 		message: "invalid jwt authToken in request",
 	}}
-	for _, test := range tests {
+}
+
+func (test tokenTest) run(t *testing.T, w *world, model string) {
+	path := "/api"
+	if test.model {
+		path = "/model/" + model + "/api"
+	}
+	result, err := w.login(t, w.dial(t, path), params.LoginRequest{Token: test.token(t, w, model)})
+	if test.message != "" {
+		e := errorOf(t, err)
+		if !strings.Contains(e.Message, test.message) || e.Code != test.code {
+			t.Fatalf("got error %q (%s), want %q (%s)", e.Message, e.Code, test.message, test.code)
+		}
+		return
+	}
+	ok(t, err)
+	want := test.access
+	if want.Identity == "" {
+		want.Identity = alice
+	}
+	same(t, *result.UserInfo, want)
+	if test.model && result.ModelTag != "model-"+model {
+		t.Fatalf("model tag %q", result.ModelTag)
+	}
+}
+
+func TestTokens(t *testing.T) {
+	for _, test := range tokenTests() {
 		t.Run(test.name, func(t *testing.T) {
 			generation := test.generation
 			if generation == 0 {
 				generation = sim.Juju41
 			}
 			w := newWorld(t, generation)
-			path, model := "/api", ""
-			if test.model {
-				uuids, err := w.SeedModels(1, func(int) sim.Model { return sim.Model{Name: "m", Owner: "alice@canonical.com"} })
-				ok(t, err)
-				model = uuids[0]
-				path = "/model/" + model + "/api"
-			}
-			result, err := w.login(t, w.dial(t, path), params.LoginRequest{Token: test.token(t, w, model)})
-			if test.message != "" {
-				e := errorOf(t, err)
-				if !strings.Contains(e.Message, test.message) || e.Code != test.code {
-					t.Fatalf("got error %q (%s), want %q (%s)", e.Message, e.Code, test.message, test.code)
-				}
-				return
-			}
+			uuids, err := w.SeedModels(1, func(int) sim.Model { return sim.Model{Name: "m", Owner: "alice@canonical.com"} })
 			ok(t, err)
-			want := test.access
-			if want.Identity == "" {
-				want.Identity = alice
-			}
-			same(t, *result.UserInfo, want)
-			if test.model && result.ModelTag != "model-"+model {
-				t.Fatalf("model tag %q", result.ModelTag)
-			}
+			test.run(t, w, uuids[0])
 		})
 	}
 }

@@ -86,6 +86,10 @@ func (c *Controller) newModel(args params.ModelCreateArgs, uuid string) (*model,
 		cloudName = tag.Id()
 	}
 	cloud := s.Clouds[cloudName]
+	if cloud == nil && c.config.Generation == Juju41 {
+		return nil, fmt.Errorf("creating new model %s/%s: creating model %q: determining model type when creating model %q: "+
+			"determining model type from cloud: cloud not found for name %q", args.Qualifier, args.Name, args.Name, args.Name, cloudName)
+	}
 	if cloud == nil {
 		return nil, notFound("cloud %q", cloudName)
 	}
@@ -97,7 +101,7 @@ func (c *Controller) newModel(args params.ModelCreateArgs, uuid string) (*model,
 		return nil, notFound("cloud %q region %q", cloudName, region)
 	}
 	if !names.IsValidModelName(args.Name) {
-		return nil, coded(params.CodeNotValid, "%q is not a valid name: model names may only contain lowercase letters, digits and hyphens", args.Name)
+		return nil, fmt.Errorf("%q is not a valid name: model names may only contain lowercase letters, digits and hyphens", args.Name)
 	}
 	if !names.IsValidUser(args.Qualifier) {
 		return nil, coded(params.CodeNotValid, "cannot create model with invalid qualifier")

@@ -54,7 +54,7 @@ func (m *model) secret(uri, label string) (*secret, error) {
 		}
 	}
 	if uri == "" {
-		uri = label
+		return nil, coded(params.CodeSecretNotFound, "getting user secret for label %q: secret with label %q not found", label, label)
 	}
 	return nil, coded(params.CodeSecretNotFound, "secret %q not found", uri)
 }
@@ -134,9 +134,6 @@ func (c *Controller) createSecret(m *model, arg params.CreateSecretArg) (string,
 	}
 	now := c.clock.Now()
 	s := &secret{ID: secrets.NewURI().ID, Created: now, Updated: now, Revisions: []revision{{Number: 1, Created: now, Data: arg.Content.Data}}}
-	if arg.URI != nil {
-		s.ID = (*arg.URI)[strings.LastIndexAny(*arg.URI, ":/")+1:]
-	}
 	if arg.Label != nil {
 		s.Label = *arg.Label
 		if _, err := m.secret("", s.Label); s.Label != "" && err == nil {

@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -42,16 +43,21 @@ type issuer struct {
 	count  int
 }
 
-func newIssuer(t *testing.T) *issuer {
+func newIssuer(t *testing.T, address string) *issuer {
 	t.Helper()
+	listener, err := net.Listen("tcp", address)
+	ok(t, err)
 	is := &issuer{set: jwk.NewSet(), header: http.Header{"Cache-Control": {"max-age=60"}}}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		is.mu.Lock()
 		defer is.mu.Unlock()
 		is.count++
 		maps.Copy(w.Header(), is.header)
 		_ = json.NewEncoder(w).Encode(is.set)
 	}))
+	ok(t, server.Listener.Close())
+	server.Listener = listener
+	server.Start()
 	t.Cleanup(server.Close)
 	is.url = server.URL + "/.well-known/jwks.json"
 	is.fetches = func() int {
@@ -93,43 +99,74 @@ func sign(t *testing.T, key jwk.Key, subject string, access map[string]string, e
 	return base64.StdEncoding.EncodeToString(raw)
 }
 
+// peer is a controller, simulated or real.
+type peer struct {
+	uuid, address, caCert, password, cloud string
+}
+
 // world is a controller whose tokens can be signed.
 type world struct {
+	// Controller is nil if the peer is real.
 	*sim.Controller
+	peer   peer
 	issuer *issuer
-	signer jwk.Key
+	// signer's key is as it must be; those of the others lack something.
+	signer, withoutAlg, withoutID jwk.Key
+}
+
+// worldOf is a world without tokens.
+func worldOf(c *sim.Controller) *world {
+	return &world{Controller: c, peer: peer{
+		uuid: c.UUID(), address: c.Address(), caCert: c.CACert(), password: c.AdminPassword(), cloud: "sim",
+	}}
+}
+
+// trusts publishes the keys.
+func (w *world) trusts(t *testing.T, is *issuer) {
+	w.issuer = is
+	w.signer = is.key(t, map[string]any{"kid": "k1", "alg": "ES256"})
+	w.withoutAlg = is.key(t, map[string]any{"kid": "bare"})
+	w.withoutID = is.key(t, map[string]any{"alg": "ES256"})
 }
 
 func newWorld(t *testing.T, generation sim.Generation, change ...func(*sim.Config)) *world {
 	t.Helper()
-	w := &world{issuer: newIssuer(t)}
-	w.signer = w.issuer.key(t, map[string]any{"kid": "k1", "alg": "ES256"})
-	config := sim.Config{Name: "blue", Generation: generation, JWKSURL: w.issuer.url, AdminPassword: "sekrit"}
+	is := newIssuer(t, "127.0.0.1:0")
+	config := sim.Config{Name: "blue", Generation: generation, JWKSURL: is.url, AdminPassword: "sekrit"}
 	for _, f := range change {
 		f(&config)
 	}
 	c, err := sim.Start(t.Context(), config)
 	ok(t, err)
-	w.Controller = c
 	t.Cleanup(func() {
 		if err := c.Close(); err != nil {
 			t.Error(err)
 		}
 	})
+	w := worldOf(c)
+	w.trusts(t, is)
 	return w
 }
 
-func (w *world) controllerTag() string { return "controller-" + w.UUID() }
+func (w *world) controllerTag() string { return "controller-" + w.peer.uuid }
 
 func (w *world) tlsConfig() *tls.Config {
 	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM([]byte(w.CACert()))
+	pool.AppendCertsFromPEM([]byte(w.peer.caCert))
 	return &tls.Config{RootCAs: pool, ServerName: "juju-apiserver"}
+}
+
+// newModel makes a model and returns its UUID.
+func (w *world) newModel(t *testing.T, name string) string {
+	t.Helper()
+	var info params.ModelInfo
+	ok(t, call(t, w.asAdmin(t, "/api"), "ModelManager", 11, "CreateModel", params.ModelCreateArgs{Name: name, Qualifier: "admin"}, &info))
+	return info.UUID
 }
 
 func (w *world) dial(t *testing.T, path string) *rpc.Client {
 	t.Helper()
-	conn, _, err := rpc.Dial(t.Context(), "wss://"+w.Address()+path, nil, w.tlsConfig(), rpc.Options{})
+	conn, _, err := rpc.Dial(t.Context(), "wss://"+w.peer.address+path, nil, w.tlsConfig(), rpc.Options{})
 	ok(t, err)
 	client := rpc.NewClient(conn)
 	t.Cleanup(func() { _ = client.Close() })
@@ -147,7 +184,7 @@ func (w *world) login(t *testing.T, client *rpc.Client, req params.LoginRequest)
 func (w *world) asAdmin(t *testing.T, path string) *rpc.Client {
 	t.Helper()
 	client := w.dial(t, path)
-	_, err := w.login(t, client, params.LoginRequest{AuthTag: "user-admin", Credentials: "sekrit"})
+	_, err := w.login(t, client, params.LoginRequest{AuthTag: "user-admin", Credentials: w.peer.password})
 	ok(t, err)
 	return client
 }

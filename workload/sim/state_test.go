@@ -27,7 +27,7 @@ func TestAControllerComesBackFromItsFile(t *testing.T) {
 	same(t, again.CACert(), first.CACert())
 	same(t, again.Address(), first.Address())
 	same(t, len(again.ModelUUIDs()), 2)
-	w := &world{Controller: again}
+	w := worldOf(again)
 	var status params.FullStatus
 	ok(t, call(t, w.asAdmin(t, "/model/"+uuids[0]+"/api"), "Client", 8, "FullStatus", params.StatusParams{}, &status))
 	same(t, len(status.Applications["app"].Units), 1)
@@ -53,7 +53,7 @@ func TestHundredsOfControllersRunInOneProcess(t *testing.T) {
 		c, err := sim.Start(t.Context(), sim.Config{Generation: sim.Juju36, AdminPassword: "sekrit"})
 		ok(t, err)
 		t.Cleanup(func() { ok(t, c.Close()) })
-		w := &world{Controller: c}
+		w := worldOf(c)
 		ok(t, call(t, w.asAdmin(t, "/api"), "Pinger", 1, "Ping", nil, nil))
 	}
 }

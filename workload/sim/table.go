@@ -126,25 +126,29 @@ func announce(served map[string]facade) []params.FacadeVersions {
 	return list
 }
 
-// find returns a method for a connection that is logged in.
-func (f *facades) find(controllerOnly bool, name string, version int, methodName string) (method, error) {
-	served, other := f.model, f.controller
-	if controllerOnly {
-		served, other = f.controller, f.model
+// controllerOnly are the facades that a model connection refuses, common those
+// that both kinds of connection take (apiserver/restrict_controller.go).
+var (
+	controllerOnly = []string{
+		"AllModelWatcher", "ApplicationOffers", "Cloud", "Controller", "CrossController", "MigrationTarget", "ModelManager",
+		"ModelSummaryWatcher", "ModelUpgrader", "SecretBackends", "UserManager",
 	}
-	versions, ok := served[name]
-	if !ok {
-		if controllerOnly && (name == "Admin" || other[name] != nil) {
+	common = []string{"Bundle", "HighAvailability", "ModelConfig", "NotifyWatcher", "Pinger", "SSHServer"}
+)
+
+// find returns a method for a connection that is logged in.
+func (f *facades) find(onController bool, name string, version int, methodName string) (method, error) {
+	served := f.model
+	switch {
+	case onController:
+		served = f.controller
+		if served[name] == nil && !slices.Contains(controllerOnly, name) && !slices.Contains(common, name) {
 			return nil, coded(params.CodeNotSupported, "facade %q not supported for controller API connection", name)
 		}
-		if !controllerOnly && other[name] != nil {
-			return nil, coded(params.CodeNotSupported, "facade %q not supported for model API connection", name)
-		}
-		if name != "Admin" {
-			return nil, notImplemented(rpcreflect.CallNotImplementedError{RootMethod: name})
-		}
+	case slices.Contains(controllerOnly, name):
+		return nil, coded(params.CodeNotSupported, "facade %q not supported for model API connection", name)
 	}
-	methods, ok := versions[version]
+	methods, ok := served[name][version]
 	if !ok {
 		return nil, notImplemented(rpcreflect.CallNotImplementedError{RootMethod: name, Version: version})
 	}

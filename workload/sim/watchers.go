@@ -88,7 +88,10 @@ func (cn *conn) watcher(facade, id string) (*watcher, error) {
 	defer cn.mu.Unlock()
 	w := cn.watchers[id]
 	if w == nil || w.facade != facade {
-		return nil, errNoWatcher
+		if cn.ctl.config.Generation == Juju36 {
+			return nil, coded(params.CodeNotFound, "unknown watcher id")
+		}
+		return nil, notFound("watcher %q", id)
 	}
 	return w, nil
 }

@@ -50,7 +50,7 @@ func TestSummariesArePushedBy36(t *testing.T) {
 func TestSummariesAreNotSupportedBy41(t *testing.T) {
 	w := newWorld(t, sim.Juju41)
 	same(t, errorOf(t, call(t, w.asAdmin(t, "/api"), "Controller", 14, "WatchAllModelSummaries", nil, nil)),
-		rpc.Error{Code: "not supported", Message: "not supported"})
+		rpc.Error{Code: "not supported", Message: "WatchAllModelSummaries not supported"})
 }
 
 func TestAnAllWatcherTellsEverythingThenWhatChanged(t *testing.T) {
