@@ -21,6 +21,7 @@ import (
 	"jimm/workload/estate"
 	"jimm/workload/gateway"
 	"jimm/workload/juju"
+	"jimm/workload/openfga"
 	"jimm/workload/openfga/embedded"
 	"jimm/workload/postgres"
 	"jimm/workload/postgres/cluster"
@@ -59,18 +60,14 @@ func (r recorder) Record(ctx context.Context, e estate.AuditEvent) {
 	}
 }
 
-// runJIMM is JIMM: the estate on PostgreSQL and OpenFGA, signing keys, audit
-// log and gateway.
-func runJIMM(args []string) (err error) {
-	flags := flag.NewFlagSet("process-jimm", flag.ContinueOnError)
-	certificate := flags.String("certificate", "", "")
+// runServices runs PostgreSQL and, on it, OpenFGA.
+func runServices(args []string) (err error) {
+	flags := flag.NewFlagSet("process-services", flag.ContinueOnError)
 	dir := flags.String("dir", "", "")
-	keysHost := flags.String("keys", "127.0.0.1", "")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	ctx := context.Background()
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	pg, err := cluster.Start(ctx, cluster.Options{Dir: filepath.Join(*dir, "postgres"), Durable: true})
 	if err != nil {
 		return err
@@ -81,12 +78,37 @@ func runJIMM(args []string) (err error) {
 			return err
 		}
 	}
-	store, err := postgres.Open(ctx, pg.DSN("jimm"), postgres.Options{Log: log})
+	fga, err := embedded.Open(ctx, embedded.Config{DSN: pg.DSN("openfga")})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, fga.Close()) }()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	server := serveUntilClosed(l, fga.Handler())
+	defer server.Close()
+	return obey(answer{DSN: pg.DSN("jimm"), Address: l.Addr().String()}, func(order) (answer, error) { return answer{}, errors.New("cannot do that") })
+}
+
+// runJIMM is JIMM: the estate on PostgreSQL and OpenFGA, signing keys, audit
+// log and gateway.
+func runJIMM(args []string) (err error) {
+	flags := flag.NewFlagSet("process-jimm", flag.ContinueOnError)
+	certificate := flags.String("certificate", "", "")
+	keysHost := flags.String("keys", "127.0.0.1", "")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	ctx := context.Background()
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	store, err := postgres.Open(ctx, os.Getenv("BENCH_DSN"), postgres.Options{Log: log})
 	if err != nil {
 		return err
 	}
 	defer store.Close()
-	permissions, err := embedded.Open(ctx, embedded.Config{DSN: pg.DSN("openfga")})
+	permissions, err := openfga.Connect(ctx, openfga.Config{URL: os.Getenv("BENCH_OPENFGA"), StoreName: "jimm"})
 	if err != nil {
 		return err
 	}
@@ -158,6 +180,12 @@ func runJIMM(args []string) (err error) {
 		case o.Profile != nil:
 			pprof.StopCPUProfile()
 			return answer{}, profile.Close()
+		case o.Heap != "":
+			f, err := os.Create(o.Heap)
+			if err != nil {
+				return answer{}, err
+			}
+			return answer{}, errors.Join(pprof.WriteHeapProfile(f), f.Close())
 		}
 		return answer{}, errors.New("cannot do that")
 	})

@@ -6,8 +6,8 @@
 //	go run ./integration/bench                 a real Juju 4.1 controller (root, Linux)
 //	go run ./integration/bench -target sim     a simulated one
 //
-// Every part is a process of its own: this one with the clients, JIMM, the bare
-// copy, and the controller.
+// Every part is a process of its own, as in production: this one with the
+// clients, JIMM, PostgreSQL and OpenFGA, the bare copy, and the controller.
 package main
 
 import (
@@ -17,7 +17,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"time"
 )
 
@@ -29,6 +28,7 @@ type settings struct {
 	idle        int
 	logins      int
 	profile     string
+	heap        string
 	repository  string
 }
 
@@ -37,6 +37,8 @@ func main() {
 		switch os.Args[1] {
 		case "process-jimm":
 			exit(runJIMM(os.Args[2:]))
+		case "process-services":
+			exit(runServices(os.Args[2:]))
 		case "process-copy":
 			exit(runCopy(os.Args[2:]))
 		case "process-sim":
@@ -51,6 +53,7 @@ func main() {
 	flag.IntVar(&s.idle, "idle", 400, "idle connections, for the memory")
 	flag.IntVar(&s.logins, "logins", 60, "logins of each way")
 	flag.StringVar(&s.profile, "profile", "", "write a CPU profile of JIMM under load to this file")
+	flag.StringVar(&s.heap, "heap", "", "write a profile of JIMM's heap with the idle connections to this file (GODEBUG=memprofilerate=1 makes it exact)")
 	flag.StringVar(&s.repository, "repository", ".", "root of the checkout, for building the controller")
 	flag.Parse()
 	if s.target != "real" && s.target != "sim" || flag.NArg() > 0 {
@@ -79,11 +82,6 @@ func run(ctx context.Context, s settings, out io.Writer) (err error) {
 	// The private PostgreSQL server runs as another user.
 	if err := os.Chmod(dir, 0o711); err != nil {
 		return err
-	}
-	if s.profile != "" {
-		if s.profile, err = filepath.Abs(s.profile); err != nil {
-			return err
-		}
 	}
 	w, err := newWorld(ctx, s, dir)
 	defer func() {

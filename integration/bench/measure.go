@@ -101,17 +101,17 @@ func measure(ctx context.Context, s settings, w *world, out io.Writer) error {
 	}
 	line()
 
-	line(fmt.Sprintf("memory, %d idle connections", s.idle), "RSS each", "heap", "stacks")
+	line(fmt.Sprintf("memory, %d idle connections", s.idle), "RSS each", "heap", "with gaps", "stacks")
 	for _, v := range w.ways {
 		if v.process == nil {
 			continue
 		}
-		m, err := measureMemory(ctx, s, v)
+		m, err := measureMemory(ctx, s, w, v)
 		if err != nil {
 			return err
 		}
 		each := func(n int64) string { return fmt.Sprintf("%.1f KB", float64(n)/float64(s.idle)/1000) }
-		line(v.name, each(m.Bytes), each(m.Heap), each(m.Stacks))
+		line(v.name, each(m.Bytes), each(m.Heap), each(m.Spans), each(m.Stacks))
 	}
 	return table.Flush()
 }
@@ -220,7 +220,7 @@ func measureLogins(ctx context.Context, s settings, w *world) ([]result, error) 
 
 // measureMemory returns how much a process grows by idle connections that have
 // been used a little.
-func measureMemory(ctx context.Context, s settings, v way) (answer, error) {
+func measureMemory(ctx context.Context, s settings, w *world, v way) (answer, error) {
 	before, err := v.process.tell(order{Memory: true})
 	if err != nil {
 		return answer{}, err
@@ -244,5 +244,8 @@ func measureMemory(ctx context.Context, s settings, v way) (answer, error) {
 		}
 	}
 	after, err := v.process.tell(order{Memory: true})
-	return answer{Bytes: after.Bytes - before.Bytes, Heap: after.Heap - before.Heap, Stacks: after.Stacks - before.Stacks}, err
+	if err == nil && s.heap != "" && v.process == w.jimm {
+		_, err = v.process.tell(order{Heap: s.heap})
+	}
+	return answer{Bytes: after.Bytes - before.Bytes, Heap: after.Heap - before.Heap, Spans: after.Spans - before.Spans, Stacks: after.Stacks - before.Stacks}, err
 }

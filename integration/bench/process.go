@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,13 +26,15 @@ type process struct {
 	out *bufio.Scanner
 }
 
-func startProcess(ctx context.Context, args ...string) (*process, error) {
+// startProcess starts one; environment is added to ours.
+func startProcess(environment []string, args ...string) (*process, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
 	p := &process{cmd: exec.Command(self, args...)}
 	p.cmd.Stderr = os.Stderr
+	p.cmd.Env = append(os.Environ(), environment...)
 	if p.in, err = p.cmd.StdinPipe(); err != nil {
 		return nil, err
 	}
@@ -52,14 +53,17 @@ type answer struct {
 	// Address is where it serves websockets, host:port, and Keys the URL of the
 	// key set.
 	Address, Keys string `json:",omitempty"`
+	// DSN is JIMM's database.
+	DSN string `json:",omitempty"`
 	// Controller is the one a simulation started.
 	Controller *controllerFacts `json:",omitempty"`
 	// Model is the model's UUID, Token a token for it, for Admin.Login.
 	Model, Token string `json:",omitempty"`
 	// Bytes are the process's resident memory after a garbage collection.
 	Bytes int64 `json:",omitempty"`
-	// Heap and Stacks are parts of it.
-	Heap, Stacks int64 `json:",omitempty"`
+	// Heap, what is in use there, and Stacks are parts of it; Spans are the heap
+	// with the gaps between what is in use.
+	Heap, Spans, Stacks int64 `json:",omitempty"`
 }
 
 // controllerFacts are how to reach a controller.
@@ -77,6 +81,8 @@ type order struct {
 	Memory   bool             `json:",omitempty"`
 	// Profile starts a CPU profile to a file; a second one, to nowhere, ends it.
 	Profile *string `json:",omitempty"`
+	// Heap writes a profile of what the heap holds to a file.
+	Heap string `json:",omitempty"`
 }
 
 func (p *process) read() (answer, error) {
@@ -150,7 +156,7 @@ func memory() (answer, error) {
 	for line := range strings.Lines(string(status)) {
 		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
 			kb, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
-			return answer{Bytes: kb << 10, Heap: int64(stats.HeapAlloc), Stacks: int64(stats.StackInuse)}, err
+			return answer{Bytes: kb << 10, Heap: int64(stats.HeapAlloc), Spans: int64(stats.HeapInuse), Stacks: int64(stats.StackInuse)}, err
 		}
 	}
 	return answer{}, errors.New("no VmRSS")

@@ -60,8 +60,9 @@ func newWorld(ctx context.Context, s settings, dir string) (*world, error) {
 	if err != nil {
 		return w, err
 	}
+	var environment []string
 	start := func(args ...string) (*process, answer, error) {
-		p, err := startProcess(ctx, args...)
+		p, err := startProcess(environment, args...)
 		if err != nil {
 			return nil, answer{}, err
 		}
@@ -83,7 +84,13 @@ func newWorld(ctx context.Context, s settings, dir string) (*world, error) {
 		w.later(l.Close)
 		keysHost = l.HostAddress()
 	}
-	jimm, jimmAt, err := start("process-jimm", "-certificate", certificate, "-dir", dir, "-keys", keysHost)
+	_, services, err := start("process-services", "-dir", dir)
+	if err != nil {
+		return w, err
+	}
+	environment = []string{"BENCH_DSN=" + services.DSN, "BENCH_OPENFGA=http://" + services.Address}
+	jimm, jimmAt, err := start("process-jimm", "-certificate", certificate, "-keys", keysHost)
+	environment = nil
 	if err != nil {
 		return w, err
 	}
