@@ -81,7 +81,7 @@ func (e *Estate) CreateModel(ctx context.Context, u User, args CreateModelArgs) 
 		return fail(err)
 	}
 	e.step("model inserted")
-	info, err := e.createOnCandidates(ctx, owner, m, candidates, credential, args)
+	info, err := e.createOnCandidates(ctx, u, owner, m, candidates, credential, args)
 	if err != nil {
 		return fail(err)
 	}
@@ -200,18 +200,23 @@ func (e *Estate) candidates(ctx context.Context, u User, cloud Cloud, region, ta
 // createOnCandidates tries one controller after the other. When it fails, the
 // row is gone, or left for the sweep if nobody can tell whether a controller
 // has made the model.
-func (e *Estate) createOnCandidates(ctx context.Context, owner User, m Model, candidates []candidate, credential *Credential, args CreateModelArgs) (params.ModelInfo, error) {
+func (e *Estate) createOnCandidates(ctx context.Context, u, owner User, m Model, candidates []candidate, credential *Credential, args CreateModelArgs) (params.ModelInfo, error) {
 	var last error
 	for _, c := range candidates {
 		m.ControllerUUID, m.Region = c.controller.UUID, c.region
 		if credential != nil {
 			m.Credential = credential.Path()
 		}
-		if err := e.Store.PlaceModel(ctx, m.ID, m.ControllerUUID, m.Credential, m.Region); err != nil {
+		err := e.Store.PlaceModel(ctx, m.ID, m.ControllerUUID, m.Credential, m.Region)
+		if err != nil {
 			return params.ModelInfo{}, err
 		}
 		e.step("model placed")
-		info, err := e.createOn(ctx, owner, c.controller, m, credential, args)
+		placed := args
+		if placed.Config, err = e.withDefaults(ctx, u, m.Cloud, m.Region, args.Config); err != nil {
+			return params.ModelInfo{}, err
+		}
+		info, err := e.createOn(ctx, owner, c.controller, m, credential, placed)
 		if err == nil {
 			e.step("model created")
 			return info, e.completeModel(ctx, m, info.UUID, info.Type)

@@ -351,3 +351,49 @@ func TestADestructionThatDiesAnywhereIsFinished(t *testing.T) {
 		})
 	}
 }
+
+func TestDefaultsOfTheUserGoUnderWhatIsAskedFor(t *testing.T) {
+	w := twoGenerations(t)
+	must(t, w.ChangeModelDefaults(w.ctx, alice, "lab", "", map[string]any{"ftp-proxy": "cloud", "http-proxy": "cloud", "no-proxy": "cloud"}, nil))
+	must(t, w.ChangeModelDefaults(w.ctx, alice, "lab", "r1", map[string]any{"http-proxy": "region", "no-proxy": "region"}, nil))
+	info, err := w.CreateModel(w.ctx, alice, estate.CreateModelArgs{Name: "m", Cloud: "lab", Region: "r1", TargetController: "c41", Config: map[string]any{"no-proxy": "asked"}})
+	must(t, err)
+	config := w.sims["c41"].ModelConfig(info.UUID)
+	for name, want := range map[string]any{"ftp-proxy": "cloud", "http-proxy": "region", "no-proxy": "asked"} {
+		if config[name] != want {
+			t.Errorf("%s is %v, want %v", name, config[name], want)
+		}
+	}
+	must(t, w.ChangeModelDefaults(w.ctx, alice, "lab", "", nil, []string{"ftp-proxy", "http-proxy", "no-proxy"}))
+	defaults, err := w.ModelDefaults(w.ctx, alice, "lab")
+	must(t, err)
+	if len(defaults) != 2 || defaults["http-proxy"].Controller != nil || len(defaults["http-proxy"].Regions) != 1 {
+		t.Errorf("left are %v", defaults)
+	}
+	if others, err := w.ModelDefaults(w.ctx, bob, "lab"); err != nil || len(others) != 0 {
+		t.Errorf("another user has %v, %v", others, err)
+	}
+	wantCode(t, w.ChangeModelDefaults(w.ctx, alice, "lab", "r9", map[string]any{"a": 1}, nil), estate.CodeNotFound)
+	wantCode(t, w.ChangeModelDefaults(w.ctx, alice, "moon", "", map[string]any{"a": 1}, nil), estate.CodeNotFound)
+}
+
+func TestAModelCanUseAnotherCredential(t *testing.T) {
+	for _, controller := range []string{"c36", "c41"} {
+		t.Run(controller, func(t *testing.T) {
+			w := twoGenerations(t)
+			info := w.create(alice, "m", controller)
+			second := names.NewCloudCredentialTag("lab/" + alice.Name + "/second")
+			wantCode(t, w.ChangeModelCredential(w.ctx, alice, info.UUID, second), estate.CodeNotFound)
+			_, err := w.UpdateCredential(w.ctx, alice, second, params.CloudCredential{AuthType: "empty"}, false)
+			must(t, err)
+			must(t, w.ChangeModelCredential(w.ctx, alice, info.UUID, second))
+			got, err := w.ModelInfo(w.ctx, alice, info.UUID)
+			must(t, err)
+			if got.CloudCredentialTag != second.String() {
+				t.Errorf("the model uses %s", got.CloudCredentialTag)
+			}
+			wantCode(t, w.RevokeCredential(w.ctx, alice, second, false), estate.CodeStillAlive)
+			wantCode(t, w.ChangeModelCredential(w.ctx, bob, info.UUID, second), estate.CodeModelNotFound)
+		})
+	}
+}

@@ -12,6 +12,7 @@ import (
 type Store interface {
 	ControllerStore
 	CloudStore
+	DefaultsStore
 	ModelStore
 	IdentityStore
 	// Lead runs f while this process alone, of all that share the store, holds

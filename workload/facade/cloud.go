@@ -11,6 +11,10 @@ import (
 )
 
 var cloudMethods = methods{
+	"AddCloud":                     call(addCloud),
+	"RemoveClouds":                 call(removeClouds),
+	"ModelConfigSchema":            call(modelConfigSchema),
+	"InstanceTypes":                refuse(estate.CodeNotSupported, "ask a model for its instance types: the controllers of a cloud may differ"),
 	"Clouds":                       ask(clouds),
 	"Cloud":                        call(cloud),
 	"CloudInfo":                    call(cloudInfo),
@@ -23,7 +27,7 @@ var cloudMethods = methods{
 	"RevokeCredentialsCheckModels": call(revokeCredentials),
 	"Credential":                   call(credential),
 	"CredentialContents":           call(credentialContents),
-	"UpdateCloud":                  refuse(estate.CodeForbidden, "a cloud's definition is its controllers'; change it there"),
+	"UpdateCloud":                  refuse(estate.CodeForbidden, "a cloud's definition is its controllers': change it there"),
 }
 
 func clouds(ctx context.Context, c *Connection) (params.CloudsResult, error) {
@@ -36,6 +40,25 @@ func clouds(ctx context.Context, c *Connection) (params.CloudsResult, error) {
 		result.Clouds[names.NewCloudTag(cloud.Name).String()] = cloud.Details
 	}
 	return result, nil
+}
+
+func addCloud(ctx context.Context, c *Connection, args params.AddCloudArgs) (struct{}, error) {
+	return struct{}{}, c.server.Estate.AddCloud(ctx, *c.user, args)
+}
+
+func removeClouds(ctx context.Context, c *Connection, args params.Entities) (params.ErrorResults, error) {
+	return params.ErrorResults{Results: each(args.Entities, func(e params.Entity) params.ErrorResult {
+		tag, err := names.ParseCloudTag(e.Tag)
+		if err != nil {
+			err = estate.Errorf(estate.CodeBadRequest, "%q is not a cloud tag", clip(e.Tag))
+			return params.ErrorResult{Error: c.wireError(ctx, err)}
+		}
+		return params.ErrorResult{Error: c.wireError(ctx, c.server.Estate.RemoveCloud(ctx, *c.user, tag.Id()))}
+	})}, nil
+}
+
+func modelConfigSchema(ctx context.Context, c *Connection, args params.ModelConfigSchemaArgs) (params.ModelConfigSchemaResult, error) {
+	return c.server.Estate.ModelConfigSchema(ctx, *c.user, args.ProviderType)
 }
 
 func (c *Connection) cloud(ctx context.Context, text string) (estate.Cloud, error) {

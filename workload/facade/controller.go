@@ -14,18 +14,24 @@ const byController = "JIMM is many controllers: do this on the controller itself
 
 // controllerCommon are the methods whose types never changed.
 var controllerCommon = methods{
-	"ConfigSet":               refuse(estate.CodeNotSupported, byController),
-	"ControllerConfig":        ask(controllerConfig),
-	"ControllerVersion":       ask(controllerVersion),
-	"DashboardConnectionInfo": refuse(estate.CodeNotSupported, byController),
-	"DestroyController":       refuse(estate.CodeNotSupported, "JIMM is no controller that can be destroyed; take one out of it with jaas unregister-controller"),
-	"GetControllerAccess":     call(getControllerAccess),
-	"IdentityProviderURL":     ask(identityProviderURL),
-	"ModifyControllerAccess":  refuse(estate.CodeNotSupported, "give access to JIMM or a controller with jaas add-permission"),
-	"MongoVersion":            refuse(estate.CodeNotSupported, byController),
-	"RemoveBlocks":            refuse(estate.CodeNotSupported, byController),
-	"HostedModelConfigs":      refuse(estate.CodeNotSupported, byController),
-	"ListBlockedModels":       refuse(estate.CodeNotSupported, byController),
+	"CloudSpec":                  refuse(estate.CodeNotSupported, "a model's cloud spec holds its credential, which stays between JIMM and the controller"),
+	"ControllerAPIInfoForModels": refuse(estate.CodeNotSupported, "models are reached through JIMM"),
+	"GetCloudSpec":               refuse(estate.CodeNotSupported, "a model's cloud spec holds its credential, which stays between JIMM and the controller"),
+	"InitiateMigration":          call(initiateMigration),
+	"WatchAllModels":             refuse(estate.CodeNotSupported, "watch summaries instead: WatchModelSummaries"),
+	"WatchCloudSpecsChanges":     refuse(estate.CodeNotSupported, byController),
+	"ConfigSet":                  refuse(estate.CodeNotSupported, byController),
+	"ControllerConfig":           ask(controllerConfig),
+	"ControllerVersion":          ask(controllerVersion),
+	"DashboardConnectionInfo":    refuse(estate.CodeNotSupported, byController),
+	"DestroyController":          refuse(estate.CodeNotSupported, "JIMM is no controller that can be destroyed; take one out of it with jaas unregister-controller"),
+	"GetControllerAccess":        call(getControllerAccess),
+	"IdentityProviderURL":        ask(identityProviderURL),
+	"ModifyControllerAccess":     refuse(estate.CodeNotSupported, "give access to JIMM or a controller with jaas add-permission"),
+	"MongoVersion":               refuse(estate.CodeNotSupported, byController),
+	"RemoveBlocks":               refuse(estate.CodeNotSupported, byController),
+	"HostedModelConfigs":         refuse(estate.CodeNotSupported, byController),
+	"ListBlockedModels":          refuse(estate.CodeNotSupported, byController),
 }
 
 // controllerMethods are version 13 and up.
@@ -70,5 +76,15 @@ func getControllerAccess(ctx context.Context, c *Connection, args params.Entitie
 			return params.UserAccessResult{Error: c.wireError(ctx, err)}
 		}
 		return params.UserAccessResult{Result: &params.UserAccess{UserTag: e.Tag, Access: access}}
+	})}, nil
+}
+
+func initiateMigration(ctx context.Context, c *Connection, args params.InitiateMigrationArgs) (params.InitiateMigrationResults, error) {
+	return params.InitiateMigrationResults{Results: each(args.Specs, func(spec params.MigrationSpec) params.InitiateMigrationResult {
+		result, err := c.server.Estate.InitiateMigration(ctx, *c.user, spec, args.DryRun)
+		if err != nil {
+			return params.InitiateMigrationResult{ModelTag: spec.ModelTag, Error: c.wireError(ctx, err)}
+		}
+		return result
 	})}, nil
 }

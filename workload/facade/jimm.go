@@ -15,16 +15,18 @@ import (
 // jimmMethods are the JIMM facade, version 4, with the wire types of its
 // public SDK.
 var jimmMethods = methods{
-	"Version":                 ask(jimmVersion),
-	"AddController":           call(addController),
-	"ListControllers":         ask(listControllers),
-	"ShowController":          call(showController),
-	"RemoveController":        call(removeController),
-	"SetControllerDeprecated": call(setControllerDeprecated),
-	"AddModelToController":    call(addModelToController),
-	"AddRelation":             call(addRelation),
-	"RemoveRelation":          call(removeRelation),
-	"CheckRelation":           call(checkRelation),
+	"Version":                   ask(jimmVersion),
+	"AddController":             call(addController),
+	"ListControllers":           ask(listControllers),
+	"ShowController":            call(showController),
+	"RemoveController":          call(removeController),
+	"SetControllerDeprecated":   call(setControllerDeprecated),
+	"AddCloudToController":      call(addCloudToController),
+	"AddModelToController":      call(addModelToController),
+	"RemoveCloudFromController": call(removeCloudFromController),
+	"AddRelation":               call(addRelation),
+	"RemoveRelation":            call(removeRelation),
+	"CheckRelation":             call(checkRelation),
 }
 
 func jimmVersion(ctx context.Context, c *Connection) (jimmparams.VersionResponse, error) {
@@ -84,6 +86,18 @@ func removeController(ctx context.Context, c *Connection, args jimmparams.Remove
 func setControllerDeprecated(ctx context.Context, c *Connection, args jimmparams.SetControllerDeprecatedRequest) (jimmparams.ControllerInfo, error) {
 	changed, err := c.server.Estate.SetDeprecated(ctx, *c.user, args.Name, args.Deprecated)
 	return controllerInfo(changed), err
+}
+
+func addCloudToController(ctx context.Context, c *Connection, args jimmparams.AddCloudToControllerRequest) (struct{}, error) {
+	return struct{}{}, c.server.Estate.AddCloudToController(ctx, *c.user, args.ControllerName, args.AddCloudArgs)
+}
+
+func removeCloudFromController(ctx context.Context, c *Connection, args jimmparams.RemoveCloudFromControllerRequest) (struct{}, error) {
+	cloud, err := cloudName(args.CloudTag)
+	if err != nil {
+		return struct{}{}, err
+	}
+	return struct{}{}, c.server.Estate.RemoveCloudFromController(ctx, *c.user, args.ControllerName, cloud)
 }
 
 // addModelToController takes the owner as a qualifier or, from older clients,

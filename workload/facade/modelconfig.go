@@ -4,10 +4,23 @@ import (
 	"context"
 
 	"github.com/juju/juju/rpc/params"
+
+	"jimm/workload/estate"
 )
 
+const byModel = "ask on a model's own connection: the controller's own models are not JIMM's"
+
 var modelConfigMethods = methods{
-	"ModelGet": ask(controllerModelGet),
+	"ModelGet":              ask(controllerModelGet),
+	"GetModelConstraints":   refuse(estate.CodeNotSupported, byModel),
+	"GetModelSecretBackend": refuse(estate.CodeNotSupported, byModel),
+	"ModelSet":              refuse(estate.CodeNotSupported, byModel),
+	"ModelUnset":            refuse(estate.CodeNotSupported, byModel),
+	"Sequences":             refuse(estate.CodeNotSupported, byModel),
+	"SetModelConstraints":   refuse(estate.CodeNotSupported, byModel),
+	"SetModelSecretBackend": refuse(estate.CodeNotSupported, byModel),
+	"SLALevel":              refuse(estate.CodeNotSupported, byModel),
+	"SetSLALevel":           refuse(estate.CodeNotSupported, byModel),
 }
 
 // controllerModelGet is ModelConfig.ModelGet on a controller connection, where

@@ -12,8 +12,14 @@ import (
 
 // modelManagerCommon are the methods whose types never changed.
 var modelManagerCommon = methods{
-	"DestroyModels":     call(destroyModels),
-	"ModifyModelAccess": call(modifyModelAccess),
+	"ChangeModelCredential":  call(changeModelCredential),
+	"DestroyModels":          call(destroyModels),
+	"DumpModels":             call(dumpModels),
+	"DumpModelsDB":           call(dumpModelsDB),
+	"ModelDefaultsForClouds": call(modelDefaultsForClouds),
+	"ModifyModelAccess":      call(modifyModelAccess),
+	"SetModelDefaults":       call(setModelDefaults),
+	"UnsetModelDefaults":     call(unsetModelDefaults),
 }
 
 // modelManagerMethods are version 11, where a model has a qualifier.
@@ -140,5 +146,41 @@ func modifyModelAccess(ctx context.Context, c *Connection, args params.ModifyMod
 			err = c.server.Estate.ModifyModelAccess(ctx, *c.user, uuid, access)
 		}
 		return params.ErrorResult{Error: c.wireError(ctx, err)}
+	})}, nil
+}
+
+func changeModelCredential(ctx context.Context, c *Connection, args params.ChangeModelCredentialsParams) (params.ErrorResults, error) {
+	return params.ErrorResults{Results: each(args.Models, func(a params.ChangeModelCredentialParams) params.ErrorResult {
+		uuid, err := modelUUID(a.ModelTag)
+		if err != nil {
+			return params.ErrorResult{Error: c.wireError(ctx, err)}
+		}
+		tag, err := credentialTag(a.CloudCredentialTag)
+		if err == nil {
+			err = c.server.Estate.ChangeModelCredential(ctx, *c.user, uuid, tag)
+		}
+		return params.ErrorResult{Error: c.wireError(ctx, err)}
+	})}, nil
+}
+
+func dumpModels(ctx context.Context, c *Connection, args params.DumpModelRequest) (params.StringResults, error) {
+	return params.StringResults{Results: each(args.Entities, func(e params.Entity) params.StringResult {
+		uuid, err := modelUUID(e.Tag)
+		if err != nil {
+			return params.StringResult{Error: c.wireError(ctx, err)}
+		}
+		text, err := c.server.Estate.DumpModel(ctx, *c.user, uuid, args.Simplified)
+		return params.StringResult{Result: text, Error: c.wireError(ctx, err)}
+	})}, nil
+}
+
+func dumpModelsDB(ctx context.Context, c *Connection, args params.Entities) (params.MapResults, error) {
+	return params.MapResults{Results: each(args.Entities, func(e params.Entity) params.MapResult {
+		uuid, err := modelUUID(e.Tag)
+		if err != nil {
+			return params.MapResult{Error: c.wireError(ctx, err)}
+		}
+		content, err := c.server.Estate.DumpModelDB(ctx, *c.user, uuid)
+		return params.MapResult{Result: content, Error: c.wireError(ctx, err)}
 	})}, nil
 }
