@@ -3,10 +3,13 @@ package openfga
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 
 	fga "github.com/openfga/go-sdk"
 	"github.com/openfga/go-sdk/client"
+	"golang.org/x/sync/errgroup"
 
 	"jimm/workload/estate"
 )
@@ -128,7 +131,45 @@ func (p *Permissions) checkEach(ctx context.Context, u estate.User, questions []
 	return answers, nil
 }
 
+// batchCheck asks in as many requests as the server's limits take, a few of
+// them at a time.
 func (p *Permissions) batchCheck(ctx context.Context, items []client.ClientBatchCheckItem) (map[string]fga.BatchCheckSingleResult, error) {
+	size := min(maxChecks, max(1, maxBatchBytes/largest(items)))
+	batches := slices.Collect(slices.Chunk(items, size))
+	results := make([]map[string]fga.BatchCheckSingleResult, len(batches))
+	requests, ctx := errgroup.WithContext(ctx)
+	requests.SetLimit(4)
+	for i, batch := range batches {
+		requests.Go(func() (err error) {
+			results[i], err = p.batchCheckOnce(ctx, batch)
+			return err
+		})
+	}
+	if err := requests.Wait(); err != nil {
+		return nil, err
+	}
+	all := make(map[string]fga.BatchCheckSingleResult, len(items))
+	for _, result := range results {
+		maps.Copy(all, result)
+	}
+	return all, nil
+}
+
+func (p *Permissions) batchCheckOnce(ctx context.Context, items []client.ClientBatchCheckItem) (map[string]fga.BatchCheckSingleResult, error) {
+	ctx, cancel := p.within(ctx)
+	defer cancel()
+	reply, err := p.client.BatchCheck(ctx).
+		Body(client.ClientBatchCheckRequest{Checks: items}).
+		Options(client.BatchCheckOptions{MaxBatchSize: fga.ToPtr(int32(maxChecks)), Consistency: higherConsistency}).
+		Execute()
+	if err != nil {
+		return nil, err
+	}
+	return reply.GetResult(), nil
+}
+
+// largest returns the size of the largest check in a message, in bytes.
+func largest(items []client.ClientBatchCheckItem) int {
 	largest := 0
 	for _, item := range items {
 		size := 64 + len(item.User) + len(item.Relation) + len(item.Object)
@@ -137,19 +178,7 @@ func (p *Permissions) batchCheck(ctx context.Context, items []client.ClientBatch
 		}
 		largest = max(largest, size)
 	}
-	ctx, cancel := p.within(ctx)
-	defer cancel()
-	reply, err := p.client.BatchCheck(ctx).
-		Body(client.ClientBatchCheckRequest{Checks: items}).
-		Options(client.BatchCheckOptions{
-			MaxBatchSize:        fga.ToPtr(int32(min(maxChecks, max(1, maxBatchBytes/largest)))),
-			MaxParallelRequests: fga.ToPtr(int32(4)),
-			Consistency:         higherConsistency,
-		}).Execute()
-	if err != nil {
-		return nil, err
-	}
-	return reply.GetResult(), nil
+	return largest
 }
 
 // target returns the object of a question that makes sense.

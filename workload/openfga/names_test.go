@@ -138,16 +138,16 @@ func TestAGroupThatOpenFGACannotNameTakesNothingAway(t *testing.T) {
 	})
 }
 
-func TestAUserMayBringHundredsOfGroupsAlong(t *testing.T) {
+func TestAUserMayBringMoreGroupsAlongThanARequestTakes(t *testing.T) {
 	forEachAdapter(t, func(t *testing.T, p estate.Permissions) {
 		u := estate.User{Name: "alice@x"}
-		for i := range 250 {
+		for i := range 120 {
 			u.Groups = append(u.Groups, fmt.Sprintf("%0200d", i))
 		}
 		var grants []estate.Tuple
 		var questions []estate.Question
 		var want []bool
-		for i := range 120 {
+		for i := range 60 {
 			m := object(fmt.Sprintf("model:m%d", i))
 			questions = append(questions, estate.Question{Relation: estate.Reader, Object: m})
 			want = append(want, i%3 != 0)
@@ -164,7 +164,7 @@ func TestAUserMayBringHundredsOfGroupsAlong(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Errorf("CheckEach:\n got %v\nwant %v", got, want)
 		}
-		for _, i := range []int{0, 1, 119} {
+		for _, i := range []int{0, 1, 59} {
 			if got, err := p.Check(t.Context(), u, estate.Reader, questions[i].Object); err != nil || got != want[i] {
 				t.Errorf("Check %d: got %v, %v", i, got, err)
 			}
