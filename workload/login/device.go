@@ -111,7 +111,10 @@ func (s *Service) poll(ctx context.Context, d *Device) (*oauth2.Token, error) {
 			s.config.Log.Error("cannot finish a login by device", "error", cause)
 			return nil, failed(unreachable(cause))
 		}
-		response.Interval = max(response.Interval, 5) + 5
+		if response.Interval == 0 {
+			response.Interval = 5 // the default of section 3.2
+		}
+		response.Interval *= 2
 	}
 }
 
