@@ -474,7 +474,7 @@ func (e *Estate) ModelInfo(ctx context.Context, u User, uuid string) (params.Mod
 	if err != nil {
 		return params.ModelInfo{}, err
 	}
-	info, err := e.askModelInfo(ctx, u, r)
+	info, err := e.askModelInfo(ctx, r)
 	switch {
 	case err == nil:
 	case isGone(err):
@@ -499,10 +499,14 @@ func (e *Estate) ModelInfo(ctx context.Context, u User, uuid string) (params.Mod
 	return e.decorate(ctx, u, info)
 }
 
-func (e *Estate) askModelInfo(ctx context.Context, u User, r Route) (params.ModelInfo, error) {
+// askModelInfo asks as superuser: Juju 4.1 fails for users whom its own database
+// does not know for the model, which are all but its owner
+// (apiserver/common/model/modeluser.go). What the caller may not see, decorate
+// leaves out.
+func (e *Estate) askModelInfo(ctx context.Context, r Route) (params.ModelInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, e.callTimeout())
 	defer cancel()
-	peer, err := e.Peers.Connect(ctx, r.Controller, u, r.Claims)
+	peer, err := e.Peers.Connect(ctx, r.Controller, e.Self, Claims{r.Controller.tag(): AccessSuperuser})
 	if err != nil {
 		return params.ModelInfo{}, err
 	}
@@ -541,7 +545,7 @@ func (e *Estate) decorate(ctx context.Context, u User, info params.ModelInfo) (p
 	}
 	admin, writer := has[0], has[1]
 	if !writer {
-		info.Machines = nil
+		info.Machines, info.SecretBackends = nil, nil
 	}
 	info.Users, err = e.modelUsers(ctx, u, m, admin, writer)
 	return info, err
