@@ -207,20 +207,14 @@ func (s *session) request(frame *rpc.Frame, req *rpc.Request) bool {
 		return s.refuse(req.RequestID, estate.CodeNotImplemented,
 			"unknown version "+strconv.Itoa(req.Version)+" for facade type \"Admin\"")
 	case req.Type == "HighAvailability" && req.Method == "ControllerDetails" && req.Version >= 3:
+		// The debug-log command of Juju 4 asks who the controllers are and dials
+		// each, but without the login of JAAS: it could not come back through us.
+		// On this code it dials as it has before (cmd/juju/commands/debuglog.go).
 		defer frame.Release()
 		s.record(req.RequestID, req.Type, req.Version, req.ID, req.Method, req.Params)
-		return s.reply(req.RequestID, s.controllerDetails()) == nil
+		return s.refuse(req.RequestID, estate.CodeNotSupported, "the controllers behind JIMM are reached through it")
 	}
 	return s.forward(primary, frame, req)
-}
-
-// controllerDetails answers who the controllers are: JIMM alone. The debug-log
-// command of Juju 4 dials each of them for its log (cmd/juju/commands/debuglog.go).
-func (s *session) controllerDetails() params.ControllerDetailsResults {
-	return params.ControllerDetailsResults{Results: []params.ControllerDetails{{
-		ControllerId: "0",
-		APIAddresses: []string{s.address},
-	}}}
 }
 
 func (s *session) reply(id uint64, result any) error {
