@@ -109,6 +109,7 @@ func oauthError(t *testing.T, err error) string {
 func TestAPersonApprovesADevice(t *testing.T) {
 	for name, prefix := range map[string]string{"at the root": "", "below a path": "/realms/lab"} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			i := serve(t, prefix, nil)
 			config := i.client("email", "profile", "groups", "offline_access")
 			device, err := config.DeviceAuth(t.Context())
@@ -139,6 +140,7 @@ func TestAPersonApprovesADevice(t *testing.T) {
 }
 
 func TestAPersonTypesTheCodeAsTheyLike(t *testing.T) {
+	t.Parallel()
 	i := serve(t, "", nil)
 	config := i.client("email")
 	device, err := config.DeviceAuth(t.Context())
@@ -152,6 +154,7 @@ func TestAPersonTypesTheCodeAsTheyLike(t *testing.T) {
 }
 
 func TestAPersonDeniesADevice(t *testing.T) {
+	t.Parallel()
 	i := serve(t, "", nil)
 	config := i.client("email")
 	device, err := config.DeviceAuth(t.Context())
@@ -207,6 +210,7 @@ func TestADeviceCodeExpires(t *testing.T) {
 }
 
 func TestADeviceCodeIsOfOneClient(t *testing.T) {
+	t.Parallel()
 	i := serve(t, "", nil)
 	device, err := i.client().DeviceAuth(t.Context())
 	check(t, err)
@@ -222,6 +226,7 @@ func TestADeviceCodeIsOfOneClient(t *testing.T) {
 }
 
 func TestASecretMayBeInTheForm(t *testing.T) {
+	t.Parallel()
 	i := serve(t, "", nil)
 	config := i.client("email")
 	config.Endpoint.AuthStyle = oauth2.AuthStyleInParams
@@ -233,6 +238,7 @@ func TestASecretMayBeInTheForm(t *testing.T) {
 }
 
 func TestAPersonLogsInWithABrowser(t *testing.T) {
+	t.Parallel()
 	i := serve(t, "/idp", nil)
 	config := i.client("email", "groups", "offline_access")
 	verifier := oauth2.GenerateVerifier()
@@ -318,6 +324,7 @@ func body(t *testing.T, resp *http.Response) string {
 var formToken = regexp.MustCompile(`name="form_token" value="([0-9a-f]+)"`)
 
 func TestFormsOfOtherSitesAreRefused(t *testing.T) {
+	t.Parallel()
 	i := serve(t, "", nil)
 	config := i.client("email")
 	device, err := config.DeviceAuth(t.Context())
@@ -398,6 +405,7 @@ func TestPagesSayWhoAsksAndAreClosedToOthers(t *testing.T) {
 }
 
 func TestServiceAccountsGetTokens(t *testing.T) {
+	t.Parallel()
 	i := serve(t, "", nil)
 	account := clientcredentials.Config{ClientID: robot.ID, ClientSecret: robot.Secret, TokenURL: i.provider.Endpoint().TokenURL}
 	for name, style := range map[string]oauth2.AuthStyle{"header": oauth2.AuthStyleInHeader, "form": oauth2.AuthStyleInParams} {
