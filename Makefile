@@ -5,7 +5,8 @@ SHELL := /bin/bash
 GO ?= go
 # Pure Go builds and tests need no C library; what needs cgo says so below.
 export CGO_ENABLED ?= 0
-# Arguments of the program that "make run" starts, such as ARGS="--juju real".
+# Arguments of the program that "make run" or "make bench" starts, such as
+# ARGS="--juju real".
 ARGS ?=
 # Which tests "make test" and "make race" run.
 PACKAGES ?= ./...
@@ -56,9 +57,8 @@ integration: ## tests with real juju clients and controllers (root, Debian; buil
 	$(integration_test) -v $(integration)
 
 .PHONY: bench
-bench: ## measure JIMM against a direct connection, with a real controller (root, Debian)
-	integration/peers/build.sh >/dev/null
-	$(integration_test) -run '^$$' -bench . $(integration)
+bench: ## measure JIMM against a direct connection, with a real controller (root, Debian; ARGS="-target sim" without)
+	$(GO) run ./integration/bench $(ARGS)
 
 .PHONY: fmt
 fmt: ## format the Go files
