@@ -13,8 +13,8 @@ import (
 
 // Bin has the paths of the programs a lab is made of.
 type Bin struct {
-	// Juju41 and Juju36 are the juju CLI at 4.1 and at 3.6.
-	Juju41, Juju36 string
+	// Juju41, Juju36 and Juju354 are the juju CLI at 4.1, 3.6.11 and 3.5.4.
+	Juju41, Juju36, Juju354 string
 	// Agent is jujuagentd 4.1, the controller.
 	Agent string
 	// Prepare writes what a controller machine has before its bootstrap.
@@ -32,7 +32,7 @@ func Build(ctx context.Context, repoRoot string, progress io.Writer) (Bin, error
 	}
 	peers := filepath.Join(root, "integration", "peers")
 	var out bytes.Buffer
-	cmd := exec.CommandContext(ctx, filepath.Join(peers, "build.sh"), "juju41", "juju36", "prepare")
+	cmd := exec.CommandContext(ctx, filepath.Join(peers, "build.sh"), "juju41", "juju36", "juju354", "prepare")
 	cmd.Stdout = &out
 	cmd.Stderr = progress
 	cmd.WaitDelay = 5 * time.Second
@@ -42,7 +42,8 @@ func Build(ctx context.Context, repoRoot string, progress io.Writer) (Bin, error
 
 	bin := Bin{Ctl: filepath.Join(peers, "ctl")}
 	paths := map[string]*string{
-		"JUJU41": &bin.Juju41, "JUJU36": &bin.Juju36, "AGENT": &bin.Agent, "PREPARE": &bin.Prepare,
+		"JUJU41": &bin.Juju41, "JUJU36": &bin.Juju36, "JUJU354": &bin.Juju354,
+		"AGENT": &bin.Agent, "PREPARE": &bin.Prepare,
 	}
 	for line := range strings.Lines(out.String()) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")

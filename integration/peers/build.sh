@@ -4,12 +4,14 @@
 #   dqlite   Juju's database library, linked into jujuagentd
 #   juju41   juju and jujuagentd 4.1: the CLI and a controller
 #   juju36   juju 3.6.11: the CLI of the long-term support line
+#   juju354  juju 3.5.4: the oldest CLI that JIMM lets in
 #   prepare  writes what a controller machine has before its bootstrap
 # Runs as root on Debian 12 with Go installed; missing Debian packages are installed.
 #
 # Each peer goes into .cache/peers/NAME-KEY of the repository, KEY being a hash of
 # all that determines it, and is built once. Progress goes to standard error. Standard
-# output gives the programs' paths as shell assignments: JUJU41, AGENT, JUJU36, PREPARE.
+# output gives the programs' paths as shell assignments: JUJU41, AGENT, JUJU36, JUJU354,
+# PREPARE.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cache=$(realpath -m "$here/../../.cache/peers")
@@ -71,6 +73,11 @@ build_juju36() {
 	CGO_ENABLED=0 go build -tags "$tags" -o "$1/bin/juju" github.com/juju/juju/cmd/juju
 }
 
+build_juju354() {
+	cd "$here/juju354"
+	CGO_ENABLED=0 go build -tags "$tags" -o "$1/bin/juju" github.com/juju/juju/cmd/juju
+}
+
 build_prepare() {
 	cd "$here/prepare"
 	CGO_ENABLED=0 go build -o "$1/bin/prepare" .
@@ -82,6 +89,7 @@ about() {
 	dqlite) echo "dqlite … (about 1 min)" ;;
 	juju41) echo "juju CLI and jujuagentd 4.1-beta2 … (about 4 min)" ;;
 	juju36) echo "juju CLI 3.6.11 … (about 3 min)" ;;
+	juju354) echo "juju CLI 3.5.4 … (about 3 min)" ;;
 	prepare) echo "prepare …" ;;
 	esac
 }
@@ -141,7 +149,7 @@ build() {
 command -v go >/dev/null || die "build the peers: Go is not installed"
 goversion=$(go env GOVERSION GOARCH)
 
-[ $# != 0 ] || set -- dqlite juju41 juju36 prepare
+[ $# != 0 ] || set -- dqlite juju41 juju36 juju354 prepare
 for name; do
 	declare -F "build_$name" >/dev/null || die "build $name: no such peer"
 done
@@ -155,6 +163,7 @@ for name; do
 	case $name in
 	juju41) printf 'JUJU41=%s\nAGENT=%s\n' "$(place juju41)/bin/juju" "$(place juju41)/bin/jujuagentd" ;;
 	juju36) printf 'JUJU36=%s\n' "$(place juju36)/bin/juju" ;;
+	juju354) printf 'JUJU354=%s\n' "$(place juju354)/bin/juju" ;;
 	prepare) printf 'PREPARE=%s\n' "$(place prepare)/bin/prepare" ;;
 	esac
 done
