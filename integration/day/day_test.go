@@ -12,8 +12,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"jimm/workload/dev"
 )
 
 // generation is a release of the juju client.
@@ -21,30 +19,31 @@ type generation struct {
 	name, path string
 }
 
-func (c *company) generations() []generation {
-	return []generation{{"3.6", c.bin.Juju36}, {"4.1", c.bin.Juju41}}
-}
-
 func TestDayWithJuju(t *testing.T) {
 	c := foundCompany(t)
 	t.Run("the administrator sets up", c.setUp)
-	for _, g := range c.generations() {
-		t.Run("a day with juju "+g.name, func(t *testing.T) {
-			friend := c.person(t, bob, g.path)
-			friend.approving(dev.Bob, c.stack, "login", c.stack.Address, "-c", "jimm", "--no-prompt").says()
-			t.Run("of the administrator, by device", func(t *testing.T) {
-				w := &workday{company: c, generation: g, name: "alice-" + strings.ReplaceAll(g.name, ".", ""), me: c.person(t, alice, g.path), friend: friend}
-				w.logIn = func() *run {
-					return w.me.approving(dev.Alice, c.stack, "login", c.stack.Address, "-c", "jimm", "--no-prompt")
-				}
-				w.spend(t)
-			})
-			t.Run("of a service account, by its secret", func(t *testing.T) {
-				me := c.person(t, robot, g.path, "JUJU_CLIENT_ID="+dev.ServiceAccount, "JUJU_CLIENT_SECRET="+dev.ServiceSecret)
-				w := &workday{company: c, generation: g, name: "robot-" + strings.ReplaceAll(g.name, ".", ""), me: me, friend: friend}
-				w.logIn = func() *run { return me.juju("login", c.stack.Address, "-c", "jimm", "--no-prompt") }
-				w.spend(t)
-			})
+	juju36, juju41 := generation{"3.6", c.bin.Juju36}, generation{"4.1", c.bin.Juju41}
+	for _, day := range []struct {
+		name        string
+		juju        generation
+		me, friend  member
+		friendsJuju generation
+	}{
+		{"an administrator with juju 3.6, by device", juju36, memberAlice, memberBob, juju36},
+		{"a user with juju 3.6, by device", juju36, memberBob, memberRobot, juju41},
+		{"an administrator with juju 4.1, by device", juju41, memberAlice, memberBob, juju36},
+		{"a service account with juju 4.1, by its secret", juju41, memberRobot, memberBob, juju41},
+	} {
+		t.Run(day.name, func(t *testing.T) {
+			w := &workday{
+				company: c, generation: day.juju, member: day.me,
+				me: c.person(t, day.me, day.juju.path), friend: c.person(t, day.friend, day.friendsJuju.path),
+				onEast: c.direct(t, c.east, c.bin.Juju41), onWest: c.direct(t, c.west, c.bin.Juju41),
+			}
+			name := strings.Split(day.me.name, "@")[0] + "-" + strings.ReplaceAll(day.juju.name, ".", "")
+			w.name, w.eastern, w.western = name, "east-"+name, "west-"+name
+			c.logIn(w.friend, day.friend).says()
+			w.spend(t)
 		})
 	}
 }
@@ -64,8 +63,8 @@ clouds:
 `)
 	admin.juju("add-cloud", "kube", "--controller", c.west.Name, "-f", cloud, "--force").says(`Cloud "kube" added to controller`)
 
-	a := c.person(t, alice, c.bin.Juju41)
-	a.approving(dev.Alice, c.stack, "login", c.stack.Address, "-c", "jimm", "--no-prompt").says()
+	a := c.person(t, memberAlice, c.bin.Juju41)
+	c.logIn(a, memberAlice).says()
 	c.jaasAs(a, "controllers").says(c.east.Name, c.west.Name)
 	c.jaasAs(a, "unregister-controller", c.west.Name).says()
 	c.jaasAs(a, "controllers").says(c.east.Name).omits(c.west.Name)
@@ -77,17 +76,19 @@ clouds:
 	c.jaasAs(a, "register-controller", c.west.Name, "--file", file).says(c.west.UUID)
 	c.jaasAs(a, "controllers").says(c.east.Name, c.west.Name)
 	a.juju("clouds", "--controller", "jimm").says("kube", "dev")
-	a.juju("grant-cloud", robot, "add-model", "kube").says()
+	for _, m := range []member{memberBob, memberRobot} {
+		a.juju("grant-cloud", m.name, "add-model", "kube").says()
+	}
 }
 
 // workday is one person's day with one client, with a friend who is given access.
 type workday struct {
 	*company
 	generation generation
-	// name is part of the names of what is made.
-	name       string
+	member     member
 	me, friend *session
-	logIn      func() *run
+	// name is part of the names of what is made.
+	name string
 	// eastern and western are the two models.
 	eastern, western string
 	// onEast and onWest are those who look at the controllers directly.
@@ -97,8 +98,6 @@ type workday struct {
 }
 
 func (w *workday) spend(t *testing.T) {
-	w.onEast, w.onWest = w.direct(t, w.east, w.bin.Juju41), w.direct(t, w.west, w.bin.Juju41)
-	w.eastern, w.western = "east-"+w.name, "west-"+w.name
 	for _, step := range []struct {
 		name string
 		do   func(*workday)
@@ -123,7 +122,7 @@ func (w *workday) spend(t *testing.T) {
 		{"run and exec", (*workday).runAndExec},
 		{"add-secret and secrets", (*workday).secrets},
 		{"debug-log", (*workday).debugLog},
-		{"what juju 3 cannot do", (*workday).skew},
+		{"what this client cannot do", (*workday).skew},
 		{"grant read", (*workday).grantRead},
 		{"grant write", (*workday).grantWrite},
 		{"grant admin", (*workday).grantAdmin},
@@ -142,13 +141,13 @@ func (w *workday) spend(t *testing.T) {
 }
 
 func (w *workday) login() {
-	w.logIn().says(fmt.Sprintf("Welcome, %s. You are now logged into \"jimm\".", w.me.who))
+	w.logIn(w.me, w.member).says(fmt.Sprintf("Welcome, %s. You are now logged into \"jimm\".", w.me.who))
 }
 
 func (w *workday) whoami() {
 	got := read[map[string]string](w.me.juju("whoami", "--format", "json"))
-	if want := map[string]string{"controller": "jimm", "user": w.me.who}; !maps.Equal(got, want) {
-		w.t.Errorf("got %v, want %v", got, want)
+	if got["controller"] != "jimm" || got["user"] != w.me.who {
+		w.t.Errorf("got %v", got)
 	}
 }
 
@@ -165,7 +164,7 @@ func (w *workday) controllers() {
 	got := read[list](w.me.juju("controllers", "--refresh", "--format", "json"))
 	jimm := got.Controllers["jimm"]
 	access := "login"
-	if w.me.who == alice {
+	if w.me.who == memberAlice.name {
 		access = "superuser"
 	}
 	if got.Current != "jimm" || len(got.Controllers) != 1 || jimm.UUID != w.stack.Server.Estate.UUID || jimm.User != w.me.who || jimm.Access != access {
@@ -210,10 +209,12 @@ func (w *workday) addModels() {
 	w.me.juju("add-model", w.eastern, "dev/east").says(fmt.Sprintf("Added '%s' model on dev/east for user", w.eastern))
 	w.me.juju("add-model", w.western, "dev/west").says(fmt.Sprintf("Added '%s' model on dev/west for user", w.western))
 	for _, c := range []struct {
-		on           *session
-		has, has_not string
+		on          *session
+		has, hasNot string
 	}{{w.onEast, w.eastern, w.western}, {w.onWest, w.western, w.eastern}} {
-		c.on.juju("models").says(w.me.who + "/" + c.has).omits(c.has_not)
+		c.on.juju("models", "--all").says(w.me.who + "/" + c.has).omits(c.hasNot)
+		// For a look into the model.
+		c.on.juju("grant", "admin", "admin", w.me.who+"/"+c.has).says()
 	}
 	w.me.juju("add-model", w.eastern, "dev/west").fails("already")
 }
@@ -293,7 +294,7 @@ func (w *workday) modelConfig() {
 	w.onEast.juju("model-config", "-m", w.me.who+"/"+w.eastern, "logging-config").says("<root>=DEBUG")
 	w.me.juju("model-config", "--reset", "logging-config").says()
 	w.onEast.juju("model-config", "-m", w.me.who+"/"+w.eastern, "logging-config").says("<root>=INFO")
-	w.me.juju("model-config", "no-such-setting=1").fails("no-such-setting")
+	w.me.juju("model-config", "agent-version=1.2.3").fails("agent-version")
 }
 
 func (w *workday) deploy() {
@@ -319,7 +320,7 @@ func (w *workday) resourceIs(size int) {
 			Size                   int
 		}
 	}](w.onEast.juju("resources", "-m", w.me.who+"/"+w.eastern, "probe", "--format", "json"))
-	if len(got.Resources) != 1 || got.Resources[0].Name != "blob" || got.Resources[0].Size != size || got.Resources[0].Username != w.me.who {
+	if len(got.Resources) != 1 || got.Resources[0].Name != "blob" || got.Resources[0].Size != size || !strings.HasPrefix(w.me.who, got.Resources[0].Username) {
 		w.t.Errorf("the resources are %+v, want one of %d bytes", got.Resources, size)
 	}
 }
@@ -475,21 +476,21 @@ func (w *workday) unseen(model string) {
 
 func (w *workday) grantRead() {
 	w.unseen(w.eastern)
-	w.me.juju("grant", bob, "read", w.eastern).says()
-	w.me.juju("grant", bob, "read", w.eastern).fails("already has")
+	w.me.juju("grant", w.friend.who, "read", w.eastern).says()
+	w.me.juju("grant", w.friend.who, "read", w.eastern).says("already shared with")
 	if m := modelsOf(w.friend)[w.theirs(w.eastern)]; m.Access != "read" {
-		w.t.Errorf("bob sees the model as %+v", m)
+		w.t.Errorf("the friend sees the model as %+v", m)
 	}
 	w.friend.juju("status", "-m", w.theirs(w.eastern)).says("probe", "waiting")
 	w.friend.juju("config", "-m", w.theirs(w.eastern), "probe", "opt").says("hello")
 	w.friend.juju("debug-log", "-m", w.theirs(w.eastern), "--replay", "--no-tail").says("juju.worker")
-	w.friend.juju("show-model", w.theirs(w.eastern)).says(bob, "access: read").omits("access: admin")
+	w.friend.juju("show-model", w.theirs(w.eastern)).says(w.friend.who, "access: read").omits("access: admin")
 
 	w.friend.juju("config", "-m", w.theirs(w.eastern), "probe", "opt=stolen").fails("permission denied")
 	w.friend.juju("deploy", "-m", w.theirs(w.eastern), w.charm, "stolen").fails("permission denied")
 	w.friend.juju("attach-resource", "-m", w.theirs(w.eastern), "probe", "blob="+w.blob).fails()
 	w.friend.juju("run", "-m", w.theirs(w.eastern), "probe/0", "ping", "--background").fails("permission denied")
-	w.friend.juju("grant", bob, "write", w.theirs(w.eastern)).fails("permission denied")
+	w.friend.juju("grant", w.friend.who, "write", w.theirs(w.eastern)).fails("permission denied")
 	w.friend.juju("destroy-model", w.theirs(w.eastern), "--no-prompt").fails("permission denied")
 	w.me.juju("config", "probe", "opt").says("hello")
 	w.resourceIs(1_200_000)
@@ -497,29 +498,28 @@ func (w *workday) grantRead() {
 }
 
 func (w *workday) grantWrite() {
-	w.me.juju("grant", bob, "write", w.eastern).says()
+	w.me.juju("grant", w.friend.who, "write", w.eastern).says()
 	if m := modelsOf(w.friend)[w.theirs(w.eastern)]; m.Access != "write" {
-		w.t.Errorf("bob sees the model as %+v", m)
+		w.t.Errorf("the friend sees the model as %+v", m)
 	}
-	w.friend.juju("config", "-m", w.theirs(w.eastern), "probe", "opt=bob").says()
-	w.me.juju("config", "probe", "opt").says("bob")
-	w.friend.juju("deploy", "-m", w.theirs(w.eastern), w.charm, "bobs").says()
-	w.friend.juju("attach-resource", "-m", w.theirs(w.eastern), "bobs", "blob="+w.blob).says()
-	w.friend.juju("remove-application", "-m", w.theirs(w.eastern), "bobs", "--no-prompt", "--force").says()
+	w.friend.juju("config", "-m", w.theirs(w.eastern), "probe", "opt=friend").says()
+	w.me.juju("config", "probe", "opt").says("friend")
+	w.friend.juju("deploy", "-m", w.theirs(w.eastern), w.charm, "friends").says()
+	w.friend.juju("attach-resource", "-m", w.theirs(w.eastern), "friends", "blob="+w.blob).says()
+	w.friend.juju("remove-application", "-m", w.theirs(w.eastern), "friends", "--no-prompt", "--force").says()
 
-	w.friend.juju("model-config", "-m", w.theirs(w.eastern), "logging-config=<root>=TRACE").fails("permission denied")
-	w.friend.juju("grant", robot, "read", w.theirs(w.eastern)).fails("permission denied")
+	w.friend.juju("grant", "carol@example.com", "read", w.theirs(w.eastern)).fails("permission denied")
 	w.friend.juju("destroy-model", w.theirs(w.eastern), "--no-prompt").fails("permission denied")
 }
 
 func (w *workday) grantAdmin() {
 	const other = "carol@example.com"
-	w.me.juju("grant", bob, "admin", w.eastern).says()
+	w.me.juju("grant", w.friend.who, "admin", w.eastern).says()
 	if m := modelsOf(w.friend)[w.theirs(w.eastern)]; m.Access != "admin" {
-		w.t.Errorf("bob sees the model as %+v", m)
+		w.t.Errorf("the friend sees the model as %+v", m)
 	}
 	w.friend.juju("grant", other, "read", w.theirs(w.eastern)).says()
-	w.friend.juju("show-model", w.theirs(w.eastern)).says(other, bob, w.me.who)
+	w.friend.juju("show-model", w.theirs(w.eastern)).says(other, w.friend.who, w.me.who)
 	w.friend.juju("revoke", other, "read", w.theirs(w.eastern)).says()
 	w.friend.juju("show-model", w.theirs(w.eastern)).omits(other)
 	w.unseen(w.western)
@@ -527,14 +527,14 @@ func (w *workday) grantAdmin() {
 
 func (w *workday) revoke() {
 	for _, access := range []struct{ revoked, left string }{{"admin", "write"}, {"write", "read"}} {
-		w.me.juju("revoke", bob, access.revoked, w.eastern).says()
+		w.me.juju("revoke", w.friend.who, access.revoked, w.eastern).says()
 		if m := modelsOf(w.friend)[w.theirs(w.eastern)]; m.Access != access.left {
-			w.t.Errorf("without %s bob sees the model as %+v", access.revoked, m)
+			w.t.Errorf("without %s the friend sees the model as %+v", access.revoked, m)
 		}
 	}
 	w.friend.juju("config", "-m", w.theirs(w.eastern), "probe", "opt=late").fails("permission denied")
-	w.me.juju("revoke", bob, "read", w.eastern).says()
-	w.me.juju("revoke", bob, "read", w.eastern).fails()
+	w.me.juju("revoke", w.friend.who, "read", w.eastern).says()
+	w.me.juju("revoke", w.friend.who, "read", w.eastern).fails()
 	w.unseen(w.eastern)
 }
 
@@ -547,7 +547,7 @@ func (w *workday) destroyModels() {
 	}
 	// The name is free again.
 	w.me.juju("add-model", w.eastern, "dev/west").says("dev/west")
-	w.me.juju("destroy-model", w.theirs(w.eastern), "--no-prompt", "--timeout", "30s").says()
+	w.me.juju("destroy-model", w.theirs(w.eastern), "--no-prompt").says()
 }
 
 func (w *workday) logout() {
@@ -556,5 +556,5 @@ func (w *workday) logout() {
 	if err != nil || strings.Contains(string(accounts), "access-token") {
 		w.t.Errorf("the client store still has a token: %v", err)
 	}
-	w.me.juju("models").fails("not logged in").within(5 * time.Second)
+	w.me.juju("models").fails("account details for controller jimm not found").within(5 * time.Second)
 }

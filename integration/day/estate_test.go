@@ -14,6 +14,7 @@ import (
 
 	"jimm/integration/lab"
 	"jimm/workload/dev"
+	"jimm/workload/idp"
 )
 
 // company is a JIMM with two real controllers, and what its people work with.
@@ -30,10 +31,18 @@ type company struct {
 	log  *tail
 }
 
-const (
-	alice = "alice@example.com" // administrator of JIMM
-	bob   = "bob@example.com"
-	robot = "ci@serviceaccount"
+// member is somebody who can log in.
+type member struct {
+	name string
+	// person logs in on the pages of the identity provider; nil for the service account,
+	// whose client has its secret.
+	person *idp.User
+}
+
+var (
+	memberAlice = member{"alice@example.com", &dev.Alice} // administrator of JIMM
+	memberBob   = member{"bob@example.com", &dev.Bob}
+	memberRobot = member{"ci@serviceaccount", nil}
 )
 
 func foundCompany(t *testing.T) *company {
@@ -68,18 +77,28 @@ func foundCompany(t *testing.T) *company {
 	return c
 }
 
-// person gives somebody a command line with an empty client store, env on top of what trusts
-// JIMM's certificate.
-func (c *company) person(t *testing.T, who, juju string, env ...string) *session {
+// person gives somebody a command line with an empty client store.
+func (c *company) person(t *testing.T, m member, juju string) *session {
 	t.Helper()
 	data, err := os.MkdirTemp(c.dir, "juju-")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &session{
-		t: t, who: who, log: c.log.String,
-		cli: &lab.CLI{Path: juju, Data: data, Env: append([]string{"SSL_CERT_FILE=" + c.stack.CAFile}, env...)},
+	env := []string{"SSL_CERT_FILE=" + c.stack.CAFile}
+	if m.person == nil {
+		env = append(env, "JUJU_CLIENT_ID="+dev.ServiceAccount, "JUJU_CLIENT_SECRET="+dev.ServiceSecret)
 	}
+	return &session{t: t, who: m.name, log: c.log.String, cli: &lab.CLI{Path: juju, Data: data, Env: env}}
+}
+
+// logIn logs a member in, by device or by a secret.
+func (c *company) logIn(s *session, m member) *run {
+	s.t.Helper()
+	args := []string{"login", c.stack.Address, "-c", "jimm", "--no-prompt"}
+	if m.person == nil {
+		return s.juju(args...)
+	}
+	return s.approving(*m.person, c.stack, args...)
 }
 
 // direct is a command line of a controller's own administrator, past JIMM.
