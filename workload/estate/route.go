@@ -3,6 +3,7 @@ package estate
 import (
 	"context"
 	"strings"
+	"sync"
 
 	"github.com/juju/names/v6"
 )
@@ -27,55 +28,50 @@ func (e *Estate) Route(ctx context.Context, u User, modelUUID string) (Route, er
 	if !names.IsValidModel(modelUUID) {
 		return Route{}, errNoModel(clip(modelUUID))
 	}
-	m, err := e.Store.Model(ctx, modelUUID)
-	if err != nil {
-		if Is(err, CodeModelNotFound) {
-			return Route{}, errNoModel(modelUUID)
+	// Both take their time of every login, and neither needs the other.
+	var m Model
+	var c Controller
+	var loadErr error
+	var loading sync.WaitGroup
+	loading.Go(func() {
+		if m, loadErr = e.Store.Model(ctx, modelUUID); loadErr == nil {
+			c, loadErr = e.Store.Controller(ctx, m.ControllerUUID)
 		}
-		return Route{}, err
-	}
-	c, err := e.Store.Controller(ctx, m.ControllerUUID)
+	})
+	access, err := e.modelAccess(ctx, u, Object{KindModel, modelUUID})
+	loading.Wait()
 	if err != nil {
 		return Route{}, err
 	}
-	claims, err := e.modelClaims(ctx, u, m, c)
-	if err != nil {
-		return Route{}, err
-	}
-	if claims == nil {
+	if access == "" || Is(loadErr, CodeModelNotFound) {
 		return Route{}, errNoModel(modelUUID)
 	}
-	return Route{Model: m, Controller: c, Claims: claims}, nil
+	if loadErr != nil {
+		return Route{}, loadErr
+	}
+	// A controller login needs some claim to the controller, also for a model.
+	// Who administers the controller, too, gets that into a token only when the
+	// controller asks for it (Widen).
+	return Route{Model: m, Controller: c, Claims: Claims{m.tag(): access, c.tag(): AccessLogin}}, nil
 }
 
-// modelClaims returns what a user may do on a model and its controller, nil if
-// they may not read the model. It asks OpenFGA no more than it must, because
-// every question takes its time of every login; so who administers the
-// controller, too, gets that into a token only when the controller asks (Widen).
-func (e *Estate) modelClaims(ctx context.Context, u User, m Model, c Controller) (Claims, error) {
-	// A controller login needs some claim to the controller, also for a model.
-	claims := Claims{c.tag(): AccessLogin}
-	admin, err := e.Permissions.Check(ctx, u, Administrator, m.Object())
-	if err != nil {
-		return nil, err
+// modelAccess returns what a user may do on a model, empty if they may not even
+// read it.
+func (e *Estate) modelAccess(ctx context.Context, u User, model Object) (string, error) {
+	admin, err := e.Permissions.Check(ctx, u, Administrator, model)
+	if err != nil || admin {
+		return AccessAdmin, err
 	}
-	if admin {
-		claims[m.tag()] = AccessAdmin
-		return claims, nil
-	}
-	has, err := e.Permissions.CheckEach(ctx, u, []Question{{Writer, m.Object()}, {Reader, m.Object()}})
-	if err != nil {
-		return nil, err
-	}
+	has, err := e.Permissions.CheckEach(ctx, u, []Question{{Writer, model}, {Reader, model}})
 	switch {
+	case err != nil:
+		return "", err
 	case has[0]:
-		claims[m.tag()] = AccessWrite
+		return AccessWrite, nil
 	case has[1]:
-		claims[m.tag()] = AccessRead
-	default:
-		return nil, nil
+		return AccessRead, nil
 	}
-	return claims, nil
+	return "", nil
 }
 
 // Widen answers a controller that says which access a request needs: it

@@ -49,7 +49,8 @@ func Dial(ctx context.Context, url string, header http.Header, config *tls.Confi
 		ReadBufferSize:   readBufferSize,
 		WriteBufferSize:  writeBufferSize,
 		WriteBufferPool:  &writeBuffers,
-		TLSClientConfig:  config,
+		// The websocket package would keep a copy of config for each connection.
+		NetDialTLSContext: (&tls.Dialer{Config: config}).DialContext,
 	}
 	ws, resp, err := dialer.DialContext(ctx, url, header)
 	if err != nil {
