@@ -506,6 +506,7 @@ func TestAProviderInTroubleIsNotAWrongSecret(t *testing.T) {
 	l := newLab(t, nil, nil)
 	for name, answer := range map[string]string{
 		"broken": "", "in maintenance": `{"error":"temporarily_unavailable"}`, "that wants another scope": `{"error":"invalid_scope"}`,
+		"that repeats the secret": `{"error":"server_error","error_description":"what shall I do with ` + robotSecret + `?"}`,
 	} {
 		front := func(w http.ResponseWriter, _ *http.Request) bool {
 			w.Header().Set("Content-Type", "application/json")
