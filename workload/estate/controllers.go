@@ -7,7 +7,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/juju/names/v6"
 
@@ -376,77 +375,6 @@ func (e *Estate) undoStaleController(ctx context.Context, name string) error {
 	}
 	if c.State == ControllerAdding && c.UpdatedAt.Before(e.Now().Add(-e.intentAge())) {
 		return e.forgetController(ctx, c)
-	}
-	return nil
-}
-
-// RefreshController asks a controller for the state of its models and saves
-// it, or that the controller does not answer.
-func (e *Estate) RefreshController(ctx context.Context, c Controller) error {
-	ctx, cancel := context.WithTimeout(ctx, e.callTimeout())
-	defer cancel()
-	summaries, err := e.controllerSummaries(ctx, c)
-	if errors.Is(ctx.Err(), context.Canceled) {
-		return ctx.Err() // we are stopping: that says nothing about the controller
-	}
-	saving, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.callTimeout())
-	defer cancel()
-	if err != nil {
-		if c.UnavailableSince.IsZero() {
-			e.Log.Warn("controller does not answer", "controller", c.Name, "error", err)
-			err = errors.Join(err, e.Store.SetUnavailable(saving, c.UUID, e.Now()))
-		}
-		return err
-	}
-	if !c.UnavailableSince.IsZero() {
-		e.Log.Info("controller answers again", "controller", c.Name)
-		if err := e.Store.SetUnavailable(saving, c.UUID, time.Time{}); err != nil {
-			return err
-		}
-	}
-	return e.saveSummaries(saving, c, summaries)
-}
-
-func (e *Estate) controllerSummaries(ctx context.Context, c Controller) ([]params.ModelSummary, error) {
-	// Only a superuser is told about all models.
-	peer, err := e.Peers.Connect(ctx, c, e.Self, Claims{c.tag(): AccessSuperuser})
-	if err != nil {
-		return nil, err
-	}
-	defer peer.Close()
-	return peer.ModelSummaries(ctx)
-}
-
-// saveSummaries saves what a controller says of its models, and settles those
-// it does not know any more: dying ones are gone, others are marked.
-func (e *Estate) saveSummaries(ctx context.Context, c Controller, summaries []params.ModelSummary) error {
-	if err := e.Store.SaveSummaries(ctx, c.UUID, summaries); err != nil {
-		return err
-	}
-	known := make(map[string]bool, len(summaries))
-	for _, s := range summaries {
-		known[s.UUID] = true
-	}
-	models, err := e.Store.ModelsOn(ctx, c.UUID)
-	if err != nil {
-		return err
-	}
-	for _, m := range models {
-		switch {
-		case m.State == ModelCreating || m.CreatedAt.After(e.Now().Add(-e.callTimeout())):
-			// The list may be older than the model.
-		case known[m.UUID] && !m.GoneSince.IsZero():
-			err = e.Store.SaveModelGone(ctx, m.UUID, time.Time{})
-		case known[m.UUID]:
-		case m.State == ModelDying:
-			err = e.confirmGone(ctx, c, m)
-		case m.GoneSince.IsZero():
-			e.Log.Warn("controller does not know a model any more that nobody asked to destroy", "controller", c.Name, "model", m.UUID)
-			err = e.Store.SaveModelGone(ctx, m.UUID, e.Now())
-		}
-		if err != nil {
-			return err
-		}
 	}
 	return nil
 }

@@ -37,6 +37,8 @@ type Estate struct {
 	// Pause, where set, is called at each named step of a write that spans two
 	// systems, so that a test can stop the process there.
 	Pause func(step string)
+
+	stream stream
 }
 
 func (e *Estate) step(name string) {

@@ -8,13 +8,11 @@ import (
 	"slices"
 	"sort"
 	"strings"
-	"time"
 
 	"github.com/juju/names/v6"
 
 	"github.com/juju/juju/core/life"
 	"github.com/juju/juju/core/semversion"
-	"github.com/juju/juju/core/status"
 	"github.com/juju/juju/rpc/params"
 )
 
@@ -375,94 +373,6 @@ func (e *Estate) ListModels(ctx context.Context, u User) ([]Model, error) {
 		return nil, nil
 	}
 	return e.Store.Models(ctx, uuids)
-}
-
-// ModelSummaries returns what `juju models` shows of the models u may read,
-// from what the controllers last said; no controller is asked.
-func (e *Estate) ModelSummaries(ctx context.Context, u User) ([]params.ModelSummary, error) {
-	models, err := e.ListModels(ctx, u)
-	if err != nil || len(models) == 0 {
-		return nil, err
-	}
-	access, err := e.accessOf(ctx, u, models)
-	if err != nil {
-		return nil, err
-	}
-	controllers, err := e.Store.Controllers(ctx, ControllerLive, ControllerRemoving)
-	if err != nil {
-		return nil, err
-	}
-	unavailable := map[string]time.Time{}
-	for _, c := range controllers {
-		if !c.UnavailableSince.IsZero() {
-			unavailable[c.UUID] = c.UnavailableSince
-		}
-	}
-	summaries := make([]params.ModelSummary, len(models))
-	for i, m := range models {
-		s := e.summary(m)
-		s.UserAccess = params.UserAccessPermission(access[m.UUID])
-		if since, down := unavailable[m.ControllerUUID]; down {
-			s.Status = unavailableStatus("its controller does not answer", since)
-		}
-		summaries[i] = s
-	}
-	return summaries, nil
-}
-
-// summary is what we know of a model, as a client sees it.
-func (e *Estate) summary(m Model) params.ModelSummary {
-	s := m.Summary
-	s.UUID, s.Name, s.Qualifier, s.Type = m.UUID, m.Name, m.Owner, m.Type
-	s.ControllerUUID = e.UUID
-	s.CloudTag = names.NewCloudTag(m.Cloud).String()
-	if s.CloudRegion == "" && m.Region != NoRegion {
-		s.CloudRegion = m.Region
-	}
-	if tag, err := credentialTag(m.Credential); err == nil {
-		s.CloudCredentialTag = tag.String()
-	}
-	s.UserLastConnection = nil // the controller's, of JIMM itself
-	if s.Life == "" {
-		s.Life = life.Alive
-	}
-	if s.Status.Status == "" {
-		s.Status = params.EntityStatus{Status: status.Available, Since: &m.CreatedAt}
-	}
-	if m.State == ModelDying {
-		s.Life = life.Dying
-	}
-	if !m.GoneSince.IsZero() {
-		s.Status = unavailableStatus("its controller does not know it any more; destroy it to remove it from the list", m.GoneSince)
-	}
-	return s
-}
-
-func unavailableStatus(why string, since time.Time) params.EntityStatus {
-	return params.EntityStatus{Status: "unavailable", Info: why, Since: &since}
-}
-
-// accessOf returns the Juju access word u has on each of the models.
-func (e *Estate) accessOf(ctx context.Context, u User, models []Model) (map[string]string, error) {
-	access := make(map[string]string, len(models))
-	for _, m := range models {
-		access[m.UUID] = AccessRead
-	}
-	for _, level := range []struct {
-		relation Relation
-		word     string
-	}{{Writer, AccessWrite}, {Administrator, AccessAdmin}} {
-		uuids, err := e.Permissions.ListObjects(ctx, u, level.relation, KindModel)
-		if err != nil {
-			return nil, err
-		}
-		for _, uuid := range uuids {
-			if _, ok := access[uuid]; ok {
-				access[uuid] = level.word
-			}
-		}
-	}
-	return access, nil
 }
 
 // ModelInfo returns what a controller says of a model, with the users that

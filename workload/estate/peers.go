@@ -64,6 +64,15 @@ type Peer interface {
 	DestroyModel(ctx context.Context, p params.DestroyModelParams) error
 	// ModelSummaries returns all models of the controller; needs superuser.
 	ModelSummaries(ctx context.Context) ([]params.ModelSummary, error)
+	// WatchModelSummaries calls f with what the controller pushes of all its
+	// models, first of each, until ctx ends, f fails, or the connection breaks,
+	// and returns why. CodeNotSupported if the controller does not push; needs
+	// superuser.
+	WatchModelSummaries(ctx context.Context, f func([]params.ModelAbstract) error) error
+	// Ping makes sure that the controller answers.
+	Ping(ctx context.Context) error
+	// Done is closed when the connection has ended.
+	Done() <-chan struct{}
 	ChangeModelCredential(ctx context.Context, modelUUID string, credential names.CloudCredentialTag) error
 	// UpdateCredential uploads a credential; with check, first asks which of
 	// the models there could use it.

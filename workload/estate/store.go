@@ -15,6 +15,10 @@ type Store interface {
 	DefaultsStore
 	ModelStore
 	IdentityStore
+	Signals
+	// Leases runs f with leases that end with it, or, with f's context, when
+	// they are lost.
+	Leases(ctx context.Context, f func(context.Context, Leases) error) error
 	// Lead runs f while this process alone, of all that share the store, holds
 	// the named lease, and returns when f does. ok is false, and f not called,
 	// if another holds it. f's context ends when the lease is lost.
@@ -69,6 +73,8 @@ type ControllerStore interface {
 	// UpdateController saves addresses, certificate, agent version and
 	// Deprecated of the controller with this UUID.
 	UpdateController(ctx context.Context, c Controller) error
+	// SaveAgentVersion sets the agent version.
+	SaveAgentVersion(ctx context.Context, uuid, version string) error
 	// SetUnavailable sets or (zero) clears since when a controller does not
 	// answer.
 	SetUnavailable(ctx context.Context, uuid string, since time.Time) error
@@ -206,6 +212,9 @@ type ModelStore interface {
 	// SaveSummaries saves what a controller says about its models, by UUID;
 	// UUIDs that are not ours are passed over.
 	SaveSummaries(ctx context.Context, controllerUUID string, summaries []params.ModelSummary) error
+	// SavePushed saves what a controller pushed of its models, by UUID; UUIDs
+	// that are not ours are passed over.
+	SavePushed(ctx context.Context, controllerUUID string, pushed []params.ModelAbstract) error
 	// SaveModelCredential sets the credential of a model.
 	SaveModelCredential(ctx context.Context, uuid, credential string) error
 
@@ -214,6 +223,9 @@ type ModelStore interface {
 	// Models returns those with these UUIDs (nil: all), creating ones left out,
 	// by owner and name.
 	Models(ctx context.Context, uuids []string) ([]Model, error)
+	// ListedModels is Models for long lists: what controllers said is left JSON,
+	// and left out unless documents is true.
+	ListedModels(ctx context.Context, uuids []string, documents bool) ([]ListedModel, error)
 	// ModelsOn returns a controller's models in any state.
 	ModelsOn(ctx context.Context, controllerUUID string) ([]Model, error)
 	// ModelsUsing returns the models that use a credential (cloud/owner/name).

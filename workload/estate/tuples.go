@@ -104,6 +104,10 @@ type Permissions interface {
 	ListUsers(ctx context.Context, relation Relation, object Object) ([]string, error)
 	// Read returns stored tuples, page by page; an empty continuation ends it.
 	Read(ctx context.Context, filter TupleFilter, pageSize int, continuation string) (page []Tuple, next string, err error)
+	// Changes returns tuples that were written or removed since continuation,
+	// which an earlier call gave, in the order in which that happened; since a
+	// moment ago for an empty one. There may be more while any are returned.
+	Changes(ctx context.Context, continuation string) (changed []Tuple, next string, err error)
 	// Write adds and removes tuples. Tuples that exist already or are gone
 	// already are no error, so a write can be repeated. Up to 100 tuples are
 	// one transaction.

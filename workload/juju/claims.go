@@ -28,6 +28,8 @@ var needs = map[string]need{
 		"anyone else sees the clouds that the controller's own database lets them see: for our users, none"},
 	"ModelSummaries": {names.ControllerTagKind, estate.AccessSuperuser,
 		"anyone else sees the models that the controller's own database lets them see, which are not the estate's"},
+	"WatchModelSummaries": {names.ControllerTagKind, estate.AccessSuperuser,
+		"anyone else is told of the models that the controller's own database lets them see; 3.6 refuses it"},
 	"CreateModel":           {names.CloudTagKind, estate.AccessAddModel, "as the owner; for another owner it takes superuser"},
 	"ModelInfo":             {names.ModelTagKind, estate.AccessRead, ""},
 	"ModelStatus":           {names.ModelTagKind, estate.AccessAdmin, ""},

@@ -93,6 +93,11 @@ func (p *Peers) acquire(ctx context.Context, c estate.Controller, u estate.User,
 			conn.Abort()
 			return nil, nil, badReply(c, "Admin.Login", err)
 		}
+		if tag, err := names.ParseControllerTag(result.ControllerTag); err != nil || tag.Id() != c.UUID {
+			// It has our keys and a certificate of that name, and is another one.
+			conn.Abort()
+			return nil, nil, estate.Errorf(estate.CodeConnectionFailed, "at the address of controller %q answers another: it says that it is %q", c.Name, result.ControllerTag)
+		}
 		return rpc.NewClient(conn), facadesOf(result), nil
 	})
 	if err != nil && estate.CodeOf(err) == "" {

@@ -4,7 +4,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -45,10 +44,10 @@ type Config struct {
 	Version, Commit string
 	Log             *slog.Logger
 
-	// SweepEvery is how often unfinished work is looked for (default 1 m),
-	// RefreshEvery how often controllers are asked about their models
-	// (default 10 s).
-	SweepEvery, RefreshEvery time.Duration
+	// SweepEvery is how often unfinished work is looked for (default 1 m).
+	SweepEvery time.Duration
+	// Freshness says how closely controllers are kept up with.
+	Freshness estate.Freshness
 	// CallTimeout and IntentAge are the estate's.
 	CallTimeout, IntentAge time.Duration
 	// Pause is the estate's, for tests that kill the process.
@@ -88,9 +87,6 @@ func New(ctx context.Context, c Config, a Adapters) (*Server, error) {
 	if c.SweepEvery <= 0 {
 		c.SweepEvery = time.Minute
 	}
-	if c.RefreshEvery <= 0 {
-		c.RefreshEvery = 10 * time.Second
-	}
 	keys, err := juju.OpenKeys(ctx, a.Secrets, juju.KeyOptions{Log: c.Log, MaxAge: c.KeyMaxAge})
 	if err != nil {
 		return nil, fmt.Errorf("cannot open signing keys: %w", err)
@@ -100,7 +96,7 @@ func New(ctx context.Context, c Config, a Adapters) (*Server, error) {
 	dialer := &juju.Dialer{ClientVersion: jujuversion.Current.String()}
 	peers := juju.NewPeers(dialer, tokens, juju.PeersOptions{Self: self})
 	e := &estate.Estate{
-		Store: a.Store, Permissions: a.Permissions, Secrets: a.Secrets, Peers: peers,
+		Store: a.Store, Permissions: estate.Announce(a.Permissions, a.Store), Secrets: a.Secrets, Peers: peers,
 		UUID: c.UUID, Self: self, Version: c.Version, Commit: c.Commit,
 		Now: time.Now, NewUUID: uuid.NewString, Shuffle: rand.Shuffle, Log: c.Log,
 		CallTimeout: c.CallTimeout, IntentAge: c.IntentAge, Pause: c.Pause,
@@ -142,12 +138,13 @@ func (s *Server) Handler() http.Handler { return s.handler }
 // KeySetHandler serves only what controllers ask for: the key set.
 func (s *Server) KeySetHandler() http.Handler { return web.KeySetHandler(s.keySet) }
 
-// Run does the background work until ctx ends: it keeps the signing keys, asks
-// controllers about their models, and finishes what dead processes left. Of
-// all units that share a store one does the latter two.
+// Run does the background work until ctx ends: it keeps the signing keys, keeps
+// up with its share of the controllers, and finishes what dead processes left,
+// which one of all units that share a store does.
 func (s *Server) Run(ctx context.Context) {
 	var running sync.WaitGroup
 	running.Go(func() { s.keys.Run(ctx) })
+	running.Go(func() { s.Estate.KeepFresh(ctx, s.config.Freshness) })
 	running.Go(func() { s.lead(ctx) })
 	running.Wait()
 }
@@ -163,10 +160,7 @@ func (s *Server) Close() {
 func (s *Server) lead(ctx context.Context) {
 	for ctx.Err() == nil {
 		_, err := s.Estate.Store.Lead(ctx, "background", func(ctx context.Context) error {
-			var running sync.WaitGroup
-			running.Go(func() { s.every(ctx, s.config.SweepEvery, "sweep", s.Estate.Sweep) })
-			running.Go(func() { s.every(ctx, s.config.RefreshEvery, "refresh", s.refresh) })
-			running.Wait()
+			s.every(ctx, s.config.SweepEvery, "sweep", s.Estate.Sweep)
 			return ctx.Err()
 		})
 		if err != nil && ctx.Err() == nil {
@@ -183,26 +177,6 @@ func (s *Server) every(ctx context.Context, period time.Duration, what string, f
 		}
 		wait(ctx, period)
 	}
-}
-
-// refresh asks all controllers about their models, so that a slow one delays
-// none of the others by more than its own round.
-func (s *Server) refresh(ctx context.Context) error {
-	controllers, err := s.Estate.Store.Controllers(ctx, estate.ControllerLive)
-	if err != nil {
-		return err
-	}
-	var running sync.WaitGroup
-	failed := make([]error, len(controllers))
-	for i, c := range controllers {
-		running.Go(func() {
-			if err := s.Estate.RefreshController(ctx, c); err != nil {
-				failed[i] = fmt.Errorf("controller %q: %w", c.Name, err)
-			}
-		})
-	}
-	running.Wait()
-	return errors.Join(failed...)
 }
 
 func wait(ctx context.Context, d time.Duration) {
