@@ -28,6 +28,8 @@ var controllerCommon = methods{
 	"GetControllerAccess":        call(getControllerAccess),
 	"IdentityProviderURL":        ask(identityProviderURL),
 	"ModifyControllerAccess":     refuse(estate.CodeNotSupported, "give access to JIMM or a controller with jaas add-permission"),
+	"WatchAllModelSummaries":     ask(watchAllModelSummaries),
+	"WatchModelSummaries":        ask(watchModelSummaries),
 	"MongoVersion":               refuse(estate.CodeNotSupported, byController),
 	"RemoveBlocks":               refuse(estate.CodeNotSupported, byController),
 	"HostedModelConfigs":         refuse(estate.CodeNotSupported, byController),

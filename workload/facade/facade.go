@@ -36,9 +36,10 @@ type Connection struct {
 	// ID tells it from all others in logs and audit.
 	ID string
 	// Servers are the addresses at which the client reached us.
-	Servers [][]params.HostPort
-	admin   *Admin
-	user    *estate.User
+	Servers  [][]params.HostPort
+	admin    *Admin
+	user     *estate.User
+	watchers watchers
 }
 
 // User returns who has logged in, nil before that.
@@ -90,15 +91,16 @@ func (m methods) also(more methods) methods {
 
 // facades are all we serve after login, by name and version.
 var facades = map[string]map[int]methods{
-	"Cloud":          {7: cloudMethods, 8: cloudMethods},
-	"Controller":     {11: controllerLegacyMethods, 12: controllerLegacyMethods, 13: controllerMethods, 14: controllerMethods},
-	"JIMM":           {4: jimmMethods},
-	"ModelConfig":    {3: modelConfigMethods, 4: modelConfigMethods},
-	"ModelManager":   {9: modelManagerLegacyMethods, 10: modelManagerLegacyMethods, 11: modelManagerMethods},
-	"ModelUpgrader":  {1: modelUpgraderMethods, 2: modelUpgraderMethods},
-	"Pinger":         {1: pingerMethods},
-	"SecretBackends": {1: secretBackendsMethods},
-	"UserManager":    {3: userManagerMethods},
+	"Cloud":               {7: cloudMethods, 8: cloudMethods},
+	"Controller":          {11: controllerLegacyMethods, 12: controllerLegacyMethods, 13: controllerMethods, 14: controllerMethods},
+	"JIMM":                {4: jimmMethods},
+	"ModelConfig":         {3: modelConfigMethods, 4: modelConfigMethods},
+	"ModelManager":        {9: modelManagerLegacyMethods, 10: modelManagerLegacyMethods, 11: modelManagerMethods},
+	"ModelUpgrader":       {1: modelUpgraderMethods, 2: modelUpgraderMethods},
+	"ModelSummaryWatcher": {1: summaryWatcherMethods},
+	"Pinger":              {1: pingerMethods},
+	"SecretBackends":      {1: secretBackendsMethods},
+	"UserManager":         {3: userManagerMethods},
 }
 
 // facadeVersions is facades as a login result announces them.

@@ -63,23 +63,6 @@ func allModelsLegacy(ctx context.Context, c *Connection) (params.UserModelListLe
 	})}, nil
 }
 
-func listModelSummariesLegacy(ctx context.Context, c *Connection, args params.ModelSummariesRequest) (params.ModelSummaryResultsLegacy, error) {
-	list, err := listModelSummaries(ctx, c, args)
-	if err != nil {
-		return params.ModelSummaryResultsLegacy{}, err
-	}
-	return params.ModelSummaryResultsLegacy{Results: each(list.Results, func(r params.ModelSummaryResult) params.ModelSummaryResultLegacy {
-		s := r.Result
-		return params.ModelSummaryResultLegacy{Result: &params.ModelSummaryLegacy{
-			Name: s.Name, UUID: s.UUID, Type: s.Type, ControllerUUID: s.ControllerUUID, IsController: s.IsController,
-			ProviderType: s.ProviderType, CloudTag: s.CloudTag, CloudRegion: s.CloudRegion,
-			CloudCredentialTag: s.CloudCredentialTag, OwnerTag: ownerTag(s.Qualifier), Life: s.Life, Status: s.Status,
-			UserAccess: s.UserAccess, UserLastConnection: s.UserLastConnection, Counts: s.Counts,
-			Migration: s.Migration, AgentVersion: s.AgentVersion,
-		}}
-	})}, nil
-}
-
 func modelInfoLegacy(ctx context.Context, c *Connection, args params.Entities) (params.ModelInfoResultsLegacy, error) {
 	list, err := modelInfo(ctx, c, args)
 	if err != nil {

@@ -68,25 +68,13 @@ func listModels(ctx context.Context, c *Connection, _ params.Entity) (params.Use
 }
 
 func allModels(ctx context.Context, c *Connection) (params.UserModelList, error) {
-	models, err := c.server.Estate.ListModels(ctx, *c.user)
+	models, err := c.server.Estate.ListModelNames(ctx, *c.user)
 	if err != nil {
 		return params.UserModelList{}, err
 	}
-	return params.UserModelList{UserModels: each(models, func(m estate.Model) params.UserModel {
+	return params.UserModelList{UserModels: each(models, func(m estate.ListedModel) params.UserModel {
 		return params.UserModel{Model: params.Model{Name: m.Name, Qualifier: m.Owner, UUID: m.UUID, Type: m.Type}}
 	})}, nil
-}
-
-func listModelSummaries(ctx context.Context, c *Connection, _ params.ModelSummariesRequest) (params.ModelSummaryResults, error) {
-	summaries, err := c.server.Estate.ModelSummaries(ctx, *c.user)
-	if err != nil {
-		return params.ModelSummaryResults{}, err
-	}
-	results := make([]params.ModelSummaryResult, len(summaries))
-	for i := range summaries {
-		results[i].Result = &summaries[i]
-	}
-	return params.ModelSummaryResults{Results: results}, nil
 }
 
 func modelUUID(text string) (string, error) {

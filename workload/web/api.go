@@ -26,6 +26,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return // Upgrade has answered
 	}
 	c := a.Facades.Connect(a.NewID(), Servers(r))
+	defer c.Close()
 	err = rpc.Serve(r.Context(), conn, c, rpc.ServeOptions{Log: a.Log, Waits: waits})
 	if err != nil {
 		a.Log.DebugContext(r.Context(), "controller connection broke", "connection", c.ID, "error", err)
