@@ -26,6 +26,9 @@ type session struct {
 // patience bounds how long one command, and what it sets off, may take.
 const patience = time.Minute
 
+// slow is how long a command may take without a note in the test's output.
+const slow = 3 * time.Second
+
 // run is what a command has done.
 type run struct {
 	session        *session
@@ -56,6 +59,9 @@ func (s *session) run(cmd *exec.Cmd) *run {
 	overdue := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
 	defer overdue.Stop()
 	_ = cmd.Wait() // the exit code tells
+	if took := time.Since(began); took > slow {
+		s.t.Logf("%s: juju %s takes %v", s.who, strings.Join(cmd.Args[1:], " "), took.Round(time.Millisecond))
+	}
 	return &run{s, cmd.Args[1:], stdout.String(), stderr.String(), cmd.ProcessState.ExitCode(), time.Since(began)}
 }
 
