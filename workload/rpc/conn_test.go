@@ -46,11 +46,12 @@ func TestFramesOfEverySizePassBothWays(t *testing.T) {
 	conn, ws := pair(t, Options{})
 	for _, size := range []int{0, 1, 1 << 10, 1<<10 + 1, 8 << 10, 100_000, 5 << 20, MaxFrame} {
 		want := bytes.Repeat([]byte("0123456789"), size/10+1)[:size]
-		go func() {
+		var writers sync.WaitGroup
+		writers.Go(func() {
 			if err := ws.WriteMessage(websocket.TextMessage, want); err != nil {
 				t.Errorf("cannot send %d bytes: %v", size, err)
 			}
-		}()
+		})
 		frame, err := conn.ReadFrame()
 		if err != nil {
 			t.Fatal(err)
@@ -58,16 +59,17 @@ func TestFramesOfEverySizePassBothWays(t *testing.T) {
 		if !bytes.Equal(frame.Bytes(), want) {
 			t.Fatalf("got %d other bytes than the %d sent", frame.Len(), size)
 		}
-		go func() {
+		writers.Go(func() {
 			if err := conn.WriteFrame(frame.Bytes()); err != nil {
 				t.Errorf("cannot send %d bytes back: %v", size, err)
 			}
 			frame.Release()
-		}()
+		})
 		kind, got, err := ws.ReadMessage()
 		if err != nil || kind != websocket.TextMessage || !bytes.Equal(got, want) {
 			t.Fatalf("got %d bytes of kind %d back, %v; want %d", len(got), kind, err, size)
 		}
+		writers.Wait()
 	}
 }
 
