@@ -235,6 +235,7 @@ func (s *Stack) startServer(ctx context.Context) error {
 		Issuer: s.Issuer, ClientID: "jimm", ClientSecret: s.state.ClientSecret,
 		Scopes: []string{"openid", "profile", "email", "groups"}, GroupClaim: "groups",
 		SessionKey: []byte(s.state.SessionKey), SessionLife: 24 * time.Hour, HTTPClient: s.client, Identities: s.Store,
+		Reserved: []string{server.Self(s.Address).Name}, Log: s.log,
 	})
 	if err != nil {
 		return errors.Join(err, front.Close())

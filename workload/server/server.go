@@ -91,7 +91,7 @@ func New(ctx context.Context, c Config, a Adapters) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot open signing keys: %w", err)
 	}
-	self := selfUser(c.DNSName)
+	self := Self(c.DNSName)
 	tokens := &juju.Tokens{Keys: keys, Issuer: c.DNSName, Life: c.TokenLife}
 	dialer := &juju.Dialer{ClientVersion: jujuversion.Current.String()}
 	peers := juju.NewPeers(dialer, tokens, juju.PeersOptions{Self: self})
@@ -188,8 +188,9 @@ func wait(ctx context.Context, d time.Duration) {
 	}
 }
 
-// selfUser is who JIMM is on controllers. These take only users of a domain.
-func selfUser(dnsName string) estate.User {
+// Self is who a JIMM of this DNS name is on controllers, which take only users of
+// a domain. Nobody may log in under that name.
+func Self(dnsName string) estate.User {
 	name := "jimm@" + bareHost(dnsName)
 	if !names.IsValidUser(name) {
 		name = "jimm@jimm.internal"

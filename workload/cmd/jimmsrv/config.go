@@ -34,7 +34,8 @@ type config struct {
 	Origins        []string
 
 	Issuer, ClientID, ClientSecret string
-	Scopes                         []string
+	Scopes, ClientScopes           []string
+	TrustEmail                     bool
 	AuthStyle                      string
 	GroupClaim                     string
 	SessionKey                     string
@@ -77,6 +78,15 @@ func (v *variables) required(name, what string) string {
 
 func (v *variables) words(name string) []string { return strings.Fields(v.text(name, "")) }
 
+func (v *variables) boolean(name string) bool {
+	s := v.text(name, "false")
+	b, err := strconv.ParseBool(s)
+	if err != nil {
+		v.fail(name, "must be true or false, not %q", s)
+	}
+	return b
+}
+
 func (v *variables) duration(name string, fallback time.Duration) time.Duration {
 	s := v.text(name, "")
 	if s == "" {
@@ -110,6 +120,8 @@ func parseConfig(environ []string) (config, error) {
 		ClientID:         v.required("JIMM_OAUTH_CLIENT_ID", "JIMM's client id at the identity provider"),
 		ClientSecret:     v.text("JIMM_OAUTH_CLIENT_SECRET", ""),
 		Scopes:           v.words("JIMM_OAUTH_SCOPES"),
+		ClientScopes:     v.words("JIMM_OAUTH_CLIENT_CREDENTIAL_SCOPES"),
+		TrustEmail:       v.boolean("JIMM_OAUTH_TRUST_EMAIL"),
 		AuthStyle:        v.text("JIMM_OAUTH_AUTH_STYLE", "client_secret_basic"),
 		GroupClaim:       v.text("JIMM_OAUTH_GROUP_CLAIM_KEY", ""),
 		SessionKey:       v.required("JIMM_SESSION_SECRET_KEY", "64 or more random characters"),

@@ -65,6 +65,7 @@ func run(ctx context.Context) error {
 	logins, err := login.New(ctx, login.Config{
 		Issuer: c.Issuer, ClientID: c.ClientID, ClientSecret: c.ClientSecret, Scopes: c.Scopes, AuthStyle: c.AuthStyle,
 		GroupClaim: c.GroupClaim, SessionKey: []byte(c.SessionKey), SessionLife: c.SessionLife, Identities: store,
+		ClientCredentialScopes: c.ClientScopes, TrustEmail: c.TrustEmail, Reserved: []string{server.Self(c.DNSName).Name}, Log: log,
 	})
 	if err != nil {
 		return err
