@@ -201,7 +201,13 @@ func servers(address string) [][]params.HostPort {
 	if err != nil {
 		return [][]params.HostPort{}
 	}
-	return params.FromHostsPorts([]network.HostPorts{network.NewMachineHostPorts(number, host).HostPorts()})
+	// The client has just used the address. Juju 3.5 forgets all it knows if those it is told
+	// are of a scope that is not for everybody, as the loopback's.
+	public := network.NewMachineHostPorts(number, host)
+	for i := range public {
+		public[i].Scope = network.ScopePublic
+	}
+	return params.FromHostsPorts([]network.HostPorts{public.HostPorts()})
 }
 
 func randomID() string {

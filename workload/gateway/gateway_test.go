@@ -382,7 +382,7 @@ func TestLoginResultIsTheControllersWithOurAddress(t *testing.T) {
 	tests := []struct {
 		name, path, servers string
 	}{
-		{"at the root", "/model/", `[[{"value":"127.0.0.1","type":"ipv4","scope":"local-machine","port":PORT}]]`},
+		{"at the root", "/model/", `[[{"value":"127.0.0.1","type":"ipv4","scope":"public","port":PORT}]]`},
 		{"behind a prefix, which servers can't say", "/prefix/model/", `[]`},
 	}
 	for _, test := range tests {
