@@ -4,6 +4,8 @@ import (
 	"context"
 	"maps"
 
+	"github.com/juju/names/v6"
+
 	"github.com/juju/juju/rpc/params"
 )
 
@@ -17,19 +19,23 @@ type DefaultsStore interface {
 	ChangeModelDefaults(ctx context.Context, owner, cloud, region string, set map[string]any, unset []string) error
 }
 
-// ModelDefaults returns the caller's own defaults for new models on a cloud.
-// Needs add-model.
+// ModelDefaults returns the caller's own defaults for new models on a cloud,
+// in place of those that administrators have set on controllers, beside those
+// of Juju itself. Needs add-model.
 func (e *Estate) ModelDefaults(ctx context.Context, u User, cloud string) (map[string]params.ModelDefaults, error) {
-	if _, err := e.Cloud(ctx, u, cloud); err != nil {
+	found, err := e.Cloud(ctx, u, cloud)
+	if err != nil {
 		return nil, err
 	}
 	byRegion, err := e.Store.ModelDefaults(ctx, u.Name, cloud)
 	if err != nil {
 		return nil, err
 	}
-	defaults := map[string]params.ModelDefaults{}
+	defaults := e.builtInDefaults(ctx, u, found)
 	for name, value := range byRegion[""] {
-		defaults[name] = params.ModelDefaults{Controller: value}
+		d := defaults[name]
+		d.Controller = value
+		defaults[name] = d
 	}
 	for region, config := range byRegion {
 		if region == "" {
@@ -42,6 +48,49 @@ func (e *Estate) ModelDefaults(ctx context.Context, u User, cloud string) (map[s
 		}
 	}
 	return defaults, nil
+}
+
+// builtInDefaults returns the defaults that Juju itself has for models on a
+// cloud, as the first controller says that would make one. Without them a client
+// knows no attributes and warns of each; none are returned if no controller answers.
+func (e *Estate) builtInDefaults(ctx context.Context, u User, cloud Cloud) map[string]params.ModelDefaults {
+	defaults := map[string]params.ModelDefaults{}
+	candidates, err := e.candidates(ctx, u, cloud, "", "")
+	if err != nil {
+		return defaults // nobody can make a model: the user's own are all there is
+	}
+	for _, c := range candidates {
+		if !c.controller.UnavailableSince.IsZero() {
+			continue
+		}
+		all, err := e.controllerDefaults(ctx, u, c.controller, cloud.Name)
+		if err != nil {
+			e.Log.WarnContext(ctx, "cannot ask for model defaults", "controller", c.controller.Name, "cloud", cloud.Name, "error", err)
+			continue
+		}
+		for name, d := range all {
+			if d.Default != nil {
+				defaults[name] = params.ModelDefaults{Default: d.Default}
+			}
+		}
+		break
+	}
+	return defaults
+}
+
+// controllerDefaults returns a controller's defaults for models on a cloud.
+func (e *Estate) controllerDefaults(ctx context.Context, u User, c Controller, cloud string) (map[string]params.ModelDefaults, error) {
+	// Only superusers may ask for them (ModelManager.ModelDefaultsForClouds).
+	claims := Claims{c.tag(): AccessSuperuser}
+	args := params.Entities{Entities: []params.Entity{{Tag: names.NewCloudTag(cloud).String()}}}
+	var results params.ModelDefaultsResults
+	if err := e.askController(ctx, Route{Controller: c}, u, claims, "ModelManager", 11, "ModelDefaultsForClouds", args, &results); err != nil {
+		return nil, err
+	}
+	if len(results.Results) != 1 {
+		return nil, errNonsense(c, "ModelDefaultsForClouds")
+	}
+	return results.Results[0].Config, fromWire(results.Results[0].Error)
 }
 
 // ChangeModelDefaults sets and unsets some of the caller's own defaults for new

@@ -367,14 +367,29 @@ func TestDefaultsOfTheUserGoUnderWhatIsAskedFor(t *testing.T) {
 	must(t, w.ChangeModelDefaults(w.ctx, alice, "lab", "", nil, []string{"ftp-proxy", "http-proxy", "no-proxy"}))
 	defaults, err := w.ModelDefaults(w.ctx, alice, "lab")
 	must(t, err)
-	if len(defaults) != 2 || defaults["http-proxy"].Controller != nil || len(defaults["http-proxy"].Regions) != 1 {
-		t.Errorf("left are %v", defaults)
+	if d := defaults["http-proxy"]; d.Controller != nil || len(d.Regions) != 1 || d.Default == nil {
+		t.Errorf("left is %+v", d)
 	}
-	if others, err := w.ModelDefaults(w.ctx, bob, "lab"); err != nil || len(others) != 0 {
-		t.Errorf("another user has %v, %v", others, err)
+	others, err := w.ModelDefaults(w.ctx, bob, "lab")
+	must(t, err)
+	if d := others["http-proxy"]; d.Controller != nil || len(d.Regions) != 0 || d.Default == nil {
+		t.Errorf("another user has %+v", d)
 	}
 	wantCode(t, w.ChangeModelDefaults(w.ctx, alice, "lab", "r9", map[string]any{"a": 1}, nil), estate.CodeNotFound)
 	wantCode(t, w.ChangeModelDefaults(w.ctx, alice, "moon", "", map[string]any{"a": 1}, nil), estate.CodeNotFound)
+}
+
+func TestDefaultsOfTheUserAreThereWhenNoControllerAnswers(t *testing.T) {
+	w := twoGenerations(t)
+	must(t, w.ChangeModelDefaults(w.ctx, alice, "lab", "", map[string]any{"http-proxy": "mine"}, nil))
+	for _, c := range w.sims {
+		must(t, c.Close())
+	}
+	defaults, err := w.ModelDefaults(w.ctx, alice, "lab")
+	must(t, err)
+	if len(defaults) != 1 || defaults["http-proxy"].Controller != "mine" {
+		t.Errorf("the defaults are %v", defaults)
+	}
 }
 
 func TestAModelCanUseAnotherCredential(t *testing.T) {
