@@ -30,7 +30,7 @@ var controllerCommon = methods{
 	"ModifyControllerAccess":     refuse(estate.CodeNotSupported, "give access to JIMM or a controller with jaas add-permission"),
 	"WatchAllModelSummaries":     ask(watchAllModelSummaries),
 	"WatchModelSummaries":        ask(watchModelSummaries),
-	"MongoVersion":               refuse(estate.CodeNotSupported, byController),
+	"MongoVersion":               ask(mongoVersion),
 	"RemoveBlocks":               refuse(estate.CodeNotSupported, byController),
 	"HostedModelConfigs":         refuse(estate.CodeNotSupported, byController),
 	"ListBlockedModels":          refuse(estate.CodeNotSupported, byController),
@@ -58,6 +58,11 @@ func controllerConfig(ctx context.Context, c *Connection) (params.ControllerConf
 func controllerVersion(ctx context.Context, c *Connection) (params.ControllerVersionResults, error) {
 	version, err := c.server.Estate.LowestVersion(ctx)
 	return params.ControllerVersionResults{Version: version, GitCommit: c.server.Estate.Version}, err
+}
+
+// mongoVersion is none, as on controllers without MongoDB.
+func mongoVersion(context.Context, *Connection) (params.StringResult, error) {
+	return params.StringResult{}, nil
 }
 
 func identityProviderURL(context.Context, *Connection) (params.StringResult, error) {

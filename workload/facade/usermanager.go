@@ -23,8 +23,12 @@ var userManagerMethods = methods{
 	"UserInfo":      call(userInfo),
 }
 
-// userInfo tells about the caller; others are the identity provider's to tell.
+// userInfo tells about the caller, who is also all there is to list; others are
+// the identity provider's to tell.
 func userInfo(ctx context.Context, c *Connection, args params.UserInfoRequest) (params.UserInfoResults, error) {
+	if len(args.Entities) == 0 {
+		args.Entities = []params.Entity{{Tag: c.user.Tag().String()}}
+	}
 	return params.UserInfoResults{Results: each(args.Entities, func(e params.Entity) params.UserInfoResult {
 		info, err := c.userInfo(ctx, e.Tag)
 		if err != nil {
