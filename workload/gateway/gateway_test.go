@@ -428,6 +428,18 @@ func TestDeadControllerIsACodedErrorAndTheLoginCanBeTriedAgain(t *testing.T) {
 	wantError(t, client.Call(t.Context(), "Admin", 4, "", "LoginWithSessionToken", token, nil), "not implemented", `unknown version 4 for facade type "Admin"`)
 }
 
+func TestWhoCouldLogInIsNotAskedToLogInAgain(t *testing.T) {
+	w, url := start(t, nil)
+	w.dialErr = estate.Errorf(estate.CodeConnectionFailed, "cannot connect to controller %q", "blue")
+	client := dial(t, url+"/model/"+modelUUID+"/api")
+	try := func(token string) error {
+		return client.Call(t.Context(), "Admin", 4, "", "LoginWithSessionToken", map[string]string{"session-token": token}, nil)
+	}
+	wantError(t, try(""), estate.CodeSessionTokenInvalid, "not valid")
+	wantError(t, try("good"), estate.CodeConnectionFailed, "cannot connect")
+	wantError(t, try(""), estate.CodeConnectionFailed, "cannot connect")
+}
+
 func TestRequestsAndErrorsPassUnchanged(t *testing.T) {
 	_, url := start(t, nil)
 	client := login(t, url)

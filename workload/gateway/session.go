@@ -47,6 +47,8 @@ type session struct {
 	logins chan struct{}
 	// loginMu is held while a login is completed.
 	loginMu sync.Mutex
+	// turnedAway is why somebody who could log in did not get to the model.
+	turnedAway error
 
 	mu sync.Mutex
 	// user, route and primary are set by the login and stay.
@@ -278,22 +280,32 @@ func (s *session) admin(req *rpc.Request) {
 // admit returns a user, with the reply sent, for a completed login.
 func (s *session) admit(req *rpc.Request) (any, *estate.User, error) {
 	result, user, err := s.admission.Handle(s.ctx, req.Version, req.Method, req.Params)
-	if err != nil || user == nil {
-		return result, nil, err
+	if err == nil && user == nil {
+		return result, nil, nil
 	}
 	s.loginMu.Lock()
 	defer s.loginMu.Unlock()
+	if estate.Is(err, estate.CodeSessionTokenInvalid) && s.turnedAway != nil {
+		// After any error of a login by client credentials Juju 4 tries a session
+		// token, though it has none, and would ask its user to log in as a person.
+		return nil, nil, s.turnedAway
+	}
+	if err != nil {
+		return nil, nil, err
+	}
 	if s.controller() != nil {
 		return nil, nil, estate.Errorf(estate.CodeBadRequest, "already logged in")
 	}
 	route, err := s.g.Models.Route(s.ctx, *user, s.modelUUID)
 	if err != nil {
+		s.turnedAway = err
 		return nil, nil, err
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, s.g.DialTimeout)
 	defer cancel()
 	conn, raw, err := s.g.Dialer.DialModel(ctx, route, *user, route.Claims)
 	if err != nil {
+		s.turnedAway = err
 		return nil, nil, err
 	}
 	login, err := s.g.loginResult(raw, s.address)
