@@ -89,7 +89,8 @@ func (c *Controller) addOffer(m *model, arg params.AddApplicationOffer, owner st
 	if name == "" {
 		name = arg.ApplicationName
 	}
-	if m.Offers[name] != nil {
+	known := m.Offers[name]
+	if known != nil && c.config.Generation != Juju36 {
 		return coded(params.CodeBadRequest, "offer %q already exists, updating offers is not supported", name)
 	}
 	a := m.Applications[arg.ApplicationName]
@@ -113,6 +114,9 @@ func (c *Controller) addOffer(m *model, arg params.AddApplicationOffer, owner st
 			return notFound("endpoint %q of application %q", endpoint, a.Name)
 		}
 		o.Endpoints[alias] = params.RemoteEndpoint{Name: alias, Role: charm.RelationRole(r.Role), Interface: r.Interface, Limit: r.Limit}
+	}
+	if known != nil {
+		o.UUID = known.UUID // 3.6 changes it
 	}
 	if m.Offers == nil {
 		m.Offers = make(map[string]*offer)
