@@ -622,6 +622,9 @@ func (e *Estate) confirmGone(ctx context.Context, c Controller, m Model) error {
 // forgetModel removes a model's tuples and then its row.
 func (e *Estate) forgetModel(ctx context.Context, m Model) error {
 	if m.UUID != "" {
+		if err := e.forgetOffersOf(ctx, m); err != nil {
+			return err
+		}
 		if err := e.removeTuples(ctx, m.Object()); err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package estate
 import (
 	"context"
 
+	"github.com/go-macaroon-bakery/macaroon-bakery/v3/bakery"
 	"github.com/juju/names/v6"
 
 	"github.com/juju/juju/rpc/params"
@@ -35,6 +36,14 @@ type Peers interface {
 	// AddModelKeys gives u SSH keys, as in authorized_keys, on a model. Needs
 	// admin of the model in the route's claims.
 	AddModelKeys(ctx context.Context, r Route, u User, keys []string) error
+}
+
+// OfferPath names an offer, or all of a model, as the controller does.
+type OfferPath struct {
+	ModelUUID string
+	// Qualifier and Model are the owner and the name of the model there.
+	Qualifier, Model string
+	Name             string
 }
 
 // Facts are what a controller says of itself.
@@ -78,6 +87,21 @@ type Peer interface {
 	// the models there could use it.
 	UpdateCredential(ctx context.Context, tag names.CloudCredentialTag, c params.CloudCredential, force bool) (params.UpdateCredentialResult, error)
 	RevokeCredential(ctx context.Context, tag names.CloudCredentialTag, force bool) error
+	// MakeOffer offers endpoints of an application, as the caller; needs admin
+	// of the model.
+	MakeOffer(ctx context.Context, args params.AddApplicationOffer) error
+	// ModelOffers returns a model's offers, of one name if the path has it, with
+	// who is connected; needs admin of the model.
+	ModelOffers(ctx context.Context, path OfferPath) ([]params.ApplicationOfferAdminDetailsV5, error)
+	// AllOffers returns the offers of all models; needs superuser. Of models of
+	// one name and several owners it may leave out all but one's.
+	AllOffers(ctx context.Context) ([]params.ApplicationOfferAdminDetailsV5, error)
+	// ConsumeDetails returns what the caller needs to relate to an offer; needs
+	// consume of it.
+	ConsumeDetails(ctx context.Context, uuid string, path OfferPath, version bakery.Version) (params.ConsumeOfferDetails, error)
+	// RemoveOffer removes an offer, with force its relations too; needs admin
+	// of the model.
+	RemoveOffer(ctx context.Context, path OfferPath, force bool) error
 	// Call is any other call.
 	Call(ctx context.Context, facade string, version int, id, method string, params, result any) error
 	// BestVersion returns the highest version of a facade that the controller

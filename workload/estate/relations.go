@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/juju/names/v6"
+
+	"github.com/juju/juju/core/crossmodel"
 )
 
 // Relationship is a tuple as people write it.
@@ -208,6 +210,20 @@ func (e *Estate) resolveTag(ctx context.Context, t Tag) (Object, error) {
 			return Object{}, notFound
 		}
 		return found(m.UUID, err)
+	case KindOffer:
+		if names.IsValidApplicationOffer(t.ID) {
+			o, err := e.Store.Offer(ctx, t.ID)
+			return found(o.UUID, err)
+		}
+		url, err := crossmodel.ParseOfferURL(t.ID)
+		if err != nil || url.ModelQualifier == "" || url.Source != "" || url.HasEndpoint() {
+			return Object{}, Errorf(CodeTupleInvalid, "%q: write applicationoffer-<uuid> or applicationoffer-<owner>/<model>.<offer>", clip(t.String()))
+		}
+		o, err := e.Store.OfferByName(ctx, url.ModelQualifier, url.ModelName, url.Name)
+		if err == nil && o.UUID == "" {
+			return Object{}, notFound
+		}
+		return found(o.UUID, err)
 	}
 	return Object{}, notFound
 }

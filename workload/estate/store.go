@@ -14,6 +14,7 @@ type Store interface {
 	CloudStore
 	DefaultsStore
 	ModelStore
+	OfferStore
 	IdentityStore
 	Signals
 	// Leases runs f with leases that end with it, or, with f's context, when

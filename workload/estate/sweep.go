@@ -12,6 +12,7 @@ func (e *Estate) Sweep(ctx context.Context) error {
 		e.sweepControllers(ctx),
 		e.sweepCreating(ctx),
 		e.sweepDying(ctx),
+		e.sweepOffers(ctx),
 		e.dropUnservedClouds(ctx),
 	)
 }

@@ -40,13 +40,20 @@ var needs = map[string]need{
 	"RevokeCredential": {},
 	"UpdateCredential, forced": {names.ControllerTagKind, estate.AccessSuperuser,
 		"4.1 takes force from nobody else"},
+	"MakeOffer":   {names.ModelTagKind, estate.AccessAdmin, "as the caller; for another owner it takes rights of theirs, which no token of the caller's has"},
+	"ModelOffers": {names.ModelTagKind, estate.AccessAdmin, ""},
+	"AllOffers": {names.ControllerTagKind, estate.AccessSuperuser,
+		"anyone else sees the offers that their token names: 4.1 and 3.x leave out the others, 3.x without a word"},
+	"ConsumeDetails": {names.ApplicationOfferTagKind, estate.AccessConsume,
+		"as the consumer; in another's name it takes superuser, and 3.x then finds no offer, since a token answers for its own user only"},
+	"RemoveOffer": {names.ModelTagKind, estate.AccessAdmin, "admin of the offer is not enough on either"},
 }
 
 // ranks order the access words of one kind of thing.
 var ranks = map[string]int{
 	estate.AccessLogin: 1, estate.AccessSuperuser: 2,
 	estate.AccessRead: 1, estate.AccessWrite: 2, estate.AccessAdmin: 3,
-	estate.AccessAddModel: 1,
+	estate.AccessAddModel: 1, estate.AccessConsume: 2,
 }
 
 // check fails with CodeUnauthorized unless claims suffice for a call about a

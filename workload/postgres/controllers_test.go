@@ -206,7 +206,7 @@ func TestTextsThatNoColumnTakesGiveACodedError(t *testing.T) {
 
 func TestADatabaseErrorIsNoClientsFault(t *testing.T) {
 	s, _ := newStore(t)
-	_, err := s.Pool().Exec(t.Context(), "drop table models")
+	_, err := s.Pool().Exec(t.Context(), "drop table models cascade")
 	check(t, err)
 	_, err = s.Model(t.Context(), "x")
 	var pgErr *pgconn.PgError

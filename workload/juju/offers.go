@@ -1,0 +1,144 @@
+package juju
+
+import (
+	"context"
+	"errors"
+	"regexp"
+
+	"github.com/go-macaroon-bakery/macaroon-bakery/v3/bakery"
+	"github.com/juju/names/v6"
+
+	"github.com/juju/juju/core/crossmodel"
+	"github.com/juju/juju/rpc/params"
+
+	"jimm/workload/estate"
+)
+
+// The versions of facade ApplicationOffers that we speak. Up to 5 a filter
+// names a model's owner, from 6 on its qualifier; everything else is the same.
+const (
+	applicationOffers         = "ApplicationOffers"
+	offersLeast, offersMost   = 5, 6
+	applicationOffersOwnerMax = 5
+)
+
+// MakeOffer implements estate.Peer.
+func (p *peer) MakeOffer(ctx context.Context, args params.AddApplicationOffer) error {
+	uuid, err := modelUUID(args.ModelTag)
+	if err != nil {
+		return estate.Errorf(estate.CodeBadRequest, "cannot make offer: %w", err)
+	}
+	if err := p.need("MakeOffer", uuid); err != nil {
+		return err
+	}
+	args.OwnerTag = "" // the caller
+	var results params.ErrorResults
+	if err := p.call(ctx, applicationOffers, offersLeast, offersMost, "Offer", params.AddApplicationOffers{Offers: []params.AddApplicationOffer{args}}, &results); err != nil {
+		return err
+	}
+	return p.oneError(applicationOffers+".Offer", results)
+}
+
+func modelUUID(tag string) (string, error) {
+	parsed, err := names.ParseModelTag(tag)
+	return parsed.Id(), err
+}
+
+// oneError returns the error of a call about one thing.
+func (p *peer) oneError(call string, results params.ErrorResults) error {
+	result, err := one(p, call, results.Results)
+	if err != nil {
+		return err
+	}
+	return paramsError(result.Error)
+}
+
+// ModelOffers implements estate.Peer. CodeNotFound if the controller has no
+// such model.
+func (p *peer) ModelOffers(ctx context.Context, path estate.OfferPath) ([]params.ApplicationOfferAdminDetailsV5, error) {
+	if err := p.need("ModelOffers", path.ModelUUID); err != nil {
+		return nil, err
+	}
+	filter := params.OfferFilter{ModelQualifier: path.Qualifier, ModelName: path.Model}
+	if path.Name != "" {
+		// 3.x takes any expression, 4.x only a name in this form.
+		filter.OfferName = "^" + regexp.QuoteMeta(path.Name) + "$"
+	}
+	found, err := p.offers(ctx, "ListApplicationOffers", filter)
+	if err != nil {
+		return nil, err
+	}
+	// The controller looks for the model by name.
+	of := found[:0]
+	for _, d := range found {
+		if uuid, err := modelUUID(d.SourceModelTag); err == nil && uuid == path.ModelUUID {
+			of = append(of, d)
+		}
+	}
+	return of, nil
+}
+
+// AllOffers implements estate.Peer.
+func (p *peer) AllOffers(ctx context.Context) ([]params.ApplicationOfferAdminDetailsV5, error) {
+	if err := p.need("AllOffers", p.controller.UUID); err != nil {
+		return nil, err
+	}
+	// One filter without a model stands for one for each model.
+	return p.offers(ctx, "FindApplicationOffers", params.OfferFilter{})
+}
+
+func (p *peer) offers(ctx context.Context, method string, f params.OfferFilter) ([]params.ApplicationOfferAdminDetailsV5, error) {
+	version, err := p.version(applicationOffers, offersLeast, offersMost)
+	if err != nil {
+		return nil, err
+	}
+	var args any = params.OfferFilters{Filters: []params.OfferFilter{f}}
+	if version <= applicationOffersOwnerMax {
+		args = params.OfferFiltersLegacy{Filters: []params.OfferFilterLegacy{{
+			OwnerName: f.ModelQualifier, ModelName: f.ModelName, OfferName: f.OfferName,
+		}}}
+	}
+	var results params.QueryApplicationOffersResultsV5
+	err = p.Call(ctx, applicationOffers, version, "", method, args, &results)
+	return results.Results, err
+}
+
+// ConsumeDetails implements estate.Peer. CodeNotFound if the controller has no
+// such offer.
+func (p *peer) ConsumeDetails(ctx context.Context, uuid string, path estate.OfferPath, version bakery.Version) (params.ConsumeOfferDetails, error) {
+	const call = applicationOffers + ".GetConsumeDetails"
+	if err := p.need("ConsumeDetails", uuid); err != nil {
+		return params.ConsumeOfferDetails{}, err
+	}
+	args := params.ConsumeOfferDetailsArg{OfferURLs: params.OfferURLs{
+		OfferURLs: []string{crossmodel.MakeURL(path.Qualifier, path.Model, path.Name, "")}, BakeryVersion: version,
+	}}
+	var results params.ConsumeOfferDetailsResults
+	if err := p.call(ctx, applicationOffers, offersLeast, offersMost, "GetConsumeDetails", args, &results); err != nil {
+		return params.ConsumeOfferDetails{}, err
+	}
+	result, err := one(p, call, results.Results)
+	if err == nil {
+		err = paramsError(result.Error)
+	}
+	if err == nil && (result.Offer == nil || result.Macaroon == nil) {
+		err = badReply(p.controller, call, errors.New("the result is empty"))
+	}
+	return result.ConsumeOfferDetails, err
+}
+
+// RemoveOffer implements estate.Peer. CodeNotFound if the controller has no
+// such offer.
+func (p *peer) RemoveOffer(ctx context.Context, path estate.OfferPath, force bool) error {
+	if err := p.need("RemoveOffer", path.ModelUUID); err != nil {
+		return err
+	}
+	args := params.DestroyApplicationOffers{
+		OfferURLs: []string{crossmodel.MakeURL(path.Qualifier, path.Model, path.Name, "")}, Force: force,
+	}
+	var results params.ErrorResults
+	if err := p.call(ctx, applicationOffers, offersLeast, offersMost, "DestroyOffers", args, &results); err != nil {
+		return err
+	}
+	return p.oneError(applicationOffers+".DestroyOffers", results)
+}
