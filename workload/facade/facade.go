@@ -91,6 +91,7 @@ func (m methods) also(more methods) methods {
 
 // facades are all we serve after login, by name and version.
 var facades = map[string]map[int]methods{
+	"ApplicationOffers":   {5: applicationOffersLegacyMethods, 6: applicationOffersMethods},
 	"Cloud":               {7: cloudMethods, 8: cloudMethods},
 	"Controller":          {11: controllerLegacyMethods, 12: controllerLegacyMethods, 13: controllerMethods, 14: controllerMethods},
 	"JIMM":                {4: jimmMethods},

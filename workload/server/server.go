@@ -22,6 +22,7 @@ import (
 	"jimm/workload/facade"
 	"jimm/workload/gateway"
 	"jimm/workload/juju"
+	"jimm/workload/macaroons"
 	"jimm/workload/rpc"
 	"jimm/workload/web"
 )
@@ -46,6 +47,9 @@ type Config struct {
 
 	// SweepEvery is how often unfinished work is looked for (default 1 m).
 	SweepEvery time.Duration
+	// OffersEvery is how often controllers are asked about their offers
+	// (default 5 m): only what is made or removed without us is news.
+	OffersEvery time.Duration
 	// Freshness says how closely controllers are kept up with.
 	Freshness estate.Freshness
 	// CallTimeout and IntentAge are the estate's.
@@ -71,13 +75,14 @@ type Adapters struct {
 
 // Server is a JIMM.
 type Server struct {
-	Estate  *estate.Estate
-	config  Config
-	keys    *juju.Keys
-	peers   *juju.Peers
-	gateway *gateway.Gateway
-	files   *gateway.Transfer
-	handler http.Handler
+	Estate      *estate.Estate
+	config      Config
+	keys        *juju.Keys
+	peers       *juju.Peers
+	gateway     *gateway.Gateway
+	files       *gateway.Transfer
+	handler     http.Handler
+	controllers http.Handler
 }
 
 // New assembles a server. It makes signing keys if there are none, and
@@ -86,6 +91,9 @@ type Server struct {
 func New(ctx context.Context, c Config, a Adapters) (*Server, error) {
 	if c.SweepEvery <= 0 {
 		c.SweepEvery = time.Minute
+	}
+	if c.OffersEvery <= 0 {
+		c.OffersEvery = 5 * time.Minute
 	}
 	keys, err := juju.OpenKeys(ctx, a.Secrets, juju.KeyOptions{Log: c.Log, MaxAge: c.KeyMaxAge})
 	if err != nil {
@@ -118,15 +126,21 @@ func New(ctx context.Context, c Config, a Adapters) (*Server, error) {
 	transfer := gateway.NewTransfer(gateway.TransferConfig{
 		Models: e, Logins: a.Logins, Controllers: dialer, Tokens: tokens, Secrets: a.Secrets, CheckOrigin: checkOrigin, Log: c.Log,
 	})
+	confirm, err := macaroons.Handler(ctx, macaroons.Config{Offers: e, Secrets: a.Secrets, Log: c.Log})
+	if err != nil {
+		return nil, err
+	}
 	s := &Server{Estate: e, config: c, keys: keys, peers: peers, gateway: g, files: transfer}
-	s.handler = web.Handler(web.Routes{
-		Prefix:   c.Prefix,
-		API:      &web.API{Facades: facades, CheckOrigin: checkOrigin, NewID: uuid.NewString, Log: c.Log, Options: rpc.Options{}},
-		Model:    g.ServeModel,
-		Log:      transfer.Log(),
-		Transfer: transfer,
-		KeySet:   s.keySet,
-	})
+	routes := web.Routes{
+		Prefix:    c.Prefix,
+		API:       &web.API{Facades: facades, CheckOrigin: checkOrigin, NewID: uuid.NewString, Log: c.Log, Options: rpc.Options{}},
+		Model:     g.ServeModel,
+		Log:       transfer.Log(),
+		Transfer:  transfer,
+		KeySet:    s.keySet,
+		Macaroons: confirm,
+	}
+	s.handler, s.controllers = web.Handler(routes), web.ControllersHandler(routes)
 	return s, nil
 }
 
@@ -135,8 +149,9 @@ func (s *Server) keySet() ([]byte, time.Duration) { return s.keys.JWKS(), s.keys
 // Handler serves clients.
 func (s *Server) Handler() http.Handler { return s.handler }
 
-// KeySetHandler serves only what controllers ask for: the key set.
-func (s *Server) KeySetHandler() http.Handler { return web.KeySetHandler(s.keySet) }
+// KeySetHandler serves only what controllers ask for: the key set, and who may
+// consume an offer.
+func (s *Server) KeySetHandler() http.Handler { return s.controllers }
 
 // Run does the background work until ctx ends: it keeps the signing keys, keeps
 // up with its share of the controllers, and finishes what dead processes left,
@@ -160,7 +175,10 @@ func (s *Server) Close() {
 func (s *Server) lead(ctx context.Context) {
 	for ctx.Err() == nil {
 		_, err := s.Estate.Store.Lead(ctx, "background", func(ctx context.Context) error {
-			s.every(ctx, s.config.SweepEvery, "sweep", s.Estate.Sweep)
+			var running sync.WaitGroup
+			running.Go(func() { s.every(ctx, s.config.SweepEvery, "sweep", s.Estate.Sweep) })
+			running.Go(func() { s.every(ctx, s.config.OffersEvery, "offers", s.Estate.RefreshAllOffers) })
+			running.Wait()
 			return ctx.Err()
 		})
 		if err != nil && ctx.Err() == nil {

@@ -33,6 +33,8 @@ type Routes struct {
 	// KeySet returns the keys that controllers verify our tokens with, and for
 	// how long they may be kept.
 	KeySet func() (jwks []byte, maxAge time.Duration)
+	// Macaroons confirms to controllers who may consume an offer: /macaroons/...
+	Macaroons http.Handler
 }
 
 // Handler returns the handler of the public listener.
@@ -44,7 +46,8 @@ func Handler(r Routes) http.Handler {
 	mux.Handle("GET /model/{uuid}/api", model(r.Model))
 	mux.Handle("GET /model/{uuid}/log", r.Log)
 	mux.Handle("/", r.Transfer)
-	mux.Handle("GET "+keySetPath, KeySetHandler(r.KeySet))
+	mux.Handle("GET "+keySetPath, keySet(r.KeySet))
+	mux.Handle(macaroonsPath, r.Macaroons)
 	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = w.Write([]byte("ok\n"))
@@ -52,19 +55,29 @@ func Handler(r Routes) http.Handler {
 	return hostile(stripPrefix(r.Prefix, mux))
 }
 
-// keySetPath is what controllers have at the end of login-token-refresh-url.
-const keySetPath = "/.well-known/jwks.json"
+// What controllers ask us: keySetPath is the end of login-token-refresh-url, in
+// place of which they put macaroonsPath.
+const (
+	keySetPath    = "/.well-known/jwks.json"
+	macaroonsPath = "/macaroons/"
+)
 
-// KeySetHandler serves the keys that controllers verify our tokens with.
-func KeySetHandler(keySet func() (jwks []byte, maxAge time.Duration)) http.Handler {
+// ControllersHandler serves only what controllers ask for, which may be on a
+// listener of its own.
+func ControllersHandler(r Routes) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+keySetPath, func(w http.ResponseWriter, _ *http.Request) {
+	mux.Handle("GET "+keySetPath, keySet(r.KeySet))
+	mux.Handle(macaroonsPath, r.Macaroons)
+	return hostile(stripPrefix(r.Prefix, mux))
+}
+
+func keySet(keySet func() (jwks []byte, maxAge time.Duration)) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
 		jwks, maxAge := keySet()
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", fmt.Sprintf("public, max-age=%d", int(maxAge.Seconds())))
 		_, _ = w.Write(jwks)
-	})
-	return mux
+	}
 }
 
 // model refuses what is no model before a connection is made of it.
