@@ -41,6 +41,7 @@ func (c *company) days(t *testing.T) {
 		{"a service account with juju 4.1, by its secret", juju41, memberRobot, memberBob, juju41},
 	} {
 		t.Run(day.name, func(t *testing.T) {
+			t.Parallel()
 			w := &workday{
 				company: c, generation: day.juju, member: day.me,
 				me: c.person(t, day.me, day.juju.path), friend: c.person(t, day.friend, day.friendsJuju.path),

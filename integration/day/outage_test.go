@@ -45,8 +45,8 @@ func (c *company) deadController(t *testing.T) {
 			}
 			u.juju("status", "-m", u.alive).says(u.alive).within(atOnce)
 			u.juju("show-model", u.dead).says("unavailable", "its controller does not answer")
-			u.juju("status", "-m", u.dead).fails("controller", "does not answer")
-			u.juju("destroy-model", u.dead, "--no-prompt").fails("does not answer")
+			u.juju("status", "-m", u.dead).fails("cannot connect to controller").within(atOnce)
+			u.juju("destroy-model", u.dead, "--no-prompt").fails("cannot connect to controller")
 			u.juju("models").says(u.dead)
 
 			// New models go where somebody answers.

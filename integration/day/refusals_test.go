@@ -58,7 +58,7 @@ func (c *company) refusals(t *testing.T) {
 					owner.juju("status", "-m", private).says("Model").omits("stolen")
 				}},
 				{"a model that nobody has", func(t *testing.T) {
-					bob.juju("status", "-m", "nothing").fails("bob@example.com/nothing", "not found")
+					bob.juju("status", "-m", "nothing").fails("nothing not found")
 				}},
 				{"a session that is over makes juju ask to log in", func(t *testing.T) {
 					bob.juju("models").says()
@@ -88,6 +88,11 @@ func (c *company) refusals(t *testing.T) {
 	}
 	t.Run("juju 3.6 does not log in by a secret", func(t *testing.T) {
 		c.person(t, memberRobot, c.bin.Juju36).abandoning("login", c.stack.Address, "-c", "jimm", "--no-prompt").omits("Welcome")
+	})
+	t.Run("a service account is not asked to log in for a model it may not see", func(t *testing.T) {
+		owner.t = t
+		owner.knowsModel("bob@example.com/gone", "deadbeef-0bad-400d-8000-4b1d0d06f00d")
+		owner.juju("status", "-m", "bob@example.com/gone").fails("not found").omits("Please visit")
 	})
 	t.Run("codes on the wire", c.codes)
 }

@@ -18,7 +18,7 @@ func (c *company) realUnits(t *testing.T) {
 		t.Run("juju "+g.name, func(t *testing.T) {
 			me := c.person(t, memberBob, g.path)
 			c.logIn(me, memberBob).says()
-			app := "unit-" + g.shorten()
+			app := "worker" + g.shorten()
 			const model = "bob@example.com/controller"
 			me.juju("deploy", "-m", model, c.charm, app, "--to", "0", "--config", "opt=hi").says()
 			me.until(saying("active", "opt=hi"), "status", "-m", model, app)
