@@ -171,7 +171,7 @@ func (w *workday) controllers() {
 	got := read[list](w.me.juju("controllers", "--refresh", "--format", "json"))
 	jimm := got.Controllers["jimm"]
 	access := "login"
-	if w.me.who == memberAlice.name {
+	if w.me.who == alice {
 		access = "superuser"
 	}
 	if got.Current != "jimm" || len(got.Controllers) != 1 || jimm.UUID != w.stack.Server.Estate.UUID || jimm.User != w.me.who || jimm.Access != access {

@@ -39,10 +39,16 @@ type member struct {
 	person *idp.User
 }
 
+const (
+	alice = "alice@example.com" // administrator of JIMM
+	bob   = "bob@example.com"
+	robot = "ci@serviceaccount"
+)
+
 var (
-	memberAlice = member{"alice@example.com", &dev.Alice} // administrator of JIMM
-	memberBob   = member{"bob@example.com", &dev.Bob}
-	memberRobot = member{"ci@serviceaccount", nil}
+	memberAlice = member{alice, &dev.Alice}
+	memberBob   = member{bob, &dev.Bob}
+	memberRobot = member{robot, nil}
 )
 
 func foundCompany(t *testing.T) *company {

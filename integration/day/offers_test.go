@@ -5,8 +5,6 @@ package day
 import (
 	"strings"
 	"testing"
-
-	"jimm/workload/dev"
 )
 
 // connected is what juju offers says of an offer.
@@ -51,9 +49,9 @@ func TestRelationsAcrossControllers(t *testing.T) {
 	c := foundCompany(t)
 	for _, g := range c.generations() {
 		t.Run("with juju "+g.name, func(t *testing.T) {
-			owner, friend := c.person(t, alice, g.path), c.person(t, bob, g.path)
-			owner.approving(dev.Alice, c.stack, "login", c.stack.Address, "-c", "jimm", "--no-prompt").says()
-			friend.approving(dev.Bob, c.stack, "login", c.stack.Address, "-c", "jimm", "--no-prompt").says()
+			owner, friend := c.person(t, memberAlice, g.path), c.person(t, memberBob, g.path)
+			c.logIn(owner, memberAlice).says()
+			c.logIn(friend, memberBob).says()
 			shop, web := "shop-"+strings.ReplaceAll(g.name, ".", ""), "web-"+strings.ReplaceAll(g.name, ".", "")
 			offer := alice + "/" + shop + ".db"
 
