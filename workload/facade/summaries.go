@@ -3,6 +3,7 @@ package facade
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/juju/names/v6"
@@ -42,8 +43,15 @@ var ours = map[string]bool{
 }
 
 // MarshalJSON implements json.Marshaler.
-func (s summaryResults) MarshalJSON() ([]byte, error) {
-	b := append(make([]byte, 0, 64+800*len(s.models)), `{"results":[`...)
+func (s summaryResults) MarshalJSON() ([]byte, error) { return s.AppendJSON(nil) }
+
+// AppendJSON implements rpc.Appender.
+func (s summaryResults) AppendJSON(b []byte) ([]byte, error) {
+	size := 64
+	for _, m := range s.models {
+		size += 500 + len(m.Said)
+	}
+	b = append(slices.Grow(b, size), `{"results":[`...)
 	for i, m := range s.models {
 		if i > 0 {
 			b = append(b, ',')

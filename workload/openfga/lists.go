@@ -12,9 +12,10 @@ import (
 )
 
 // ListObjects implements estate.Permissions. OpenFGA's plain list ends after
-// 1000 objects and its stream only at its deadline, both without a word. So
-// the stream is taken, and if it took as long as the deadline, the list is made
-// from the tuples themselves.
+// so many objects and its stream only at its deadline, both without a word. A
+// plain list that has fewer is complete, and costs a tenth of the stream, which
+// is a message for each object. Else the stream is taken, and if that took as
+// long as the deadline, the list is made from the tuples themselves.
 func (p *Permissions) ListObjects(ctx context.Context, u estate.User, relation estate.Relation, kind estate.Kind) ([]string, error) {
 	ids, err := p.listObjects(ctx, u, relation, kind)
 	if err != nil {
@@ -33,13 +34,18 @@ func (p *Permissions) listObjects(ctx context.Context, u estate.User, relation e
 	}
 	found := set{}
 	for _, tuples := range asker.contexts {
-		started := time.Now()
-		err := p.streamObjects(ctx, found, client.ClientStreamedListObjectsRequest{
+		request := client.ClientListObjectsRequest{
 			User:             asker.name,
 			Relation:         string(relation),
 			Type:             string(kind),
 			ContextualTuples: tuples,
-		})
+		}
+		started := time.Now()
+		complete, err := p.plainObjects(ctx, found, request)
+		if !complete && time.Since(started) < p.listDeadline && ctx.Err() == nil {
+			started = time.Now()
+			err = p.streamObjects(ctx, found, client.ClientStreamedListObjectsRequest(request))
+		}
 		// Past its deadline the server may also break the stream off.
 		if time.Since(started) >= p.listDeadline && ctx.Err() == nil {
 			return p.walkToObjects(ctx, asker, place{kind, relation})
@@ -50,6 +56,29 @@ func (p *Permissions) listObjects(ctx context.Context, u estate.User, relation e
 	}
 	return found.ids(), nil
 }
+
+// plainObjects adds the ids of the server's plain list to found, and reports
+// whether these are all. A list of a round length is not taken for complete,
+// whatever the limit is said to be: that of a server is a round number.
+func (p *Permissions) plainObjects(ctx context.Context, found set, request client.ClientListObjectsRequest) (complete bool, err error) {
+	ctx, cancel := p.within(ctx)
+	defer cancel()
+	reply, err := p.lister.ListObjects(ctx).Body(request).Options(client.ClientListObjectsOptions{Consistency: higherConsistency}).Execute()
+	if err != nil {
+		return false, err
+	}
+	for _, object := range reply.Objects {
+		found.add(parseObject(object).ID)
+	}
+	n := len(reply.Objects)
+	if n > 0 && n%roundLength == 0 && p.objectsLimit > 0 {
+		return false, nil
+	}
+	return p.objectsLimit < 0 || n < p.objectsLimit, nil
+}
+
+// roundLength divides what anybody limits lists to.
+const roundLength = 50
 
 // streamObjects adds the ids that the server streams to found.
 func (p *Permissions) streamObjects(ctx context.Context, found set, request client.ClientStreamedListObjectsRequest) error {

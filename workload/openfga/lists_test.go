@@ -75,6 +75,43 @@ func TestListObjectsNeverLeavesAnObjectOut(t *testing.T) {
 	})
 }
 
+func TestTwentyFiveThousandModelsAreAllListed(t *testing.T) {
+	const n = 25_000
+	var all []estate.Tuple
+	for i := range n {
+		all = append(all, tuple(fmt.Sprintf("user:alice@x administrator model:m%d", i)))
+	}
+	all = append(all, tuples("user:bob@x reader model:m1")...)
+	for name, open := range map[string]func() *openfga.Permissions{
+		"from a server with the default limits": func() *openfga.Permissions {
+			server := start(t, embedded.Config{DSN: cluster.ForTest(t).NewDatabase(t), ListLimit: openfga.DefaultListLimit, ListDeadline: openfga.DefaultListDeadline})
+			return connect(t, openfga.Config{URL: serve(t, server), Token: key, StoreName: storeName()})
+		},
+		"from a server without limits": func() *openfga.Permissions {
+			return start(t, embedded.Config{DSN: cluster.ForTest(t).NewDatabase(t)}).Permissions
+		},
+		// Its limit is lower than ours, and yet nothing is left out.
+		"from a server with other limits than it is said to have": func() *openfga.Permissions {
+			server := start(t, embedded.Config{DSN: cluster.ForTest(t).NewDatabase(t), ListLimit: 500, ListDeadline: openfga.DefaultListDeadline})
+			return connect(t, openfga.Config{URL: serve(t, server), Token: key, StoreName: storeName()})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := open()
+			write(t, p, all, nil)
+			for user, want := range map[string]int{"alice@x": n, "bob@x": 1} {
+				got, err := p.ListObjects(t.Context(), estate.User{Name: user}, estate.Reader, estate.KindModel)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(got) != want {
+					t.Errorf("%s sees %d models, not %d", user, len(got), want)
+				}
+			}
+		})
+	}
+}
+
 func TestListUsersNeverLeavesAUserOut(t *testing.T) {
 	forEachAdapter(t, func(t *testing.T, p estate.Permissions) {
 		all := tuples("user:* reader model:m", "group:eng#member reader model:m", "idpgroup:staff#member reader model:m")

@@ -44,6 +44,11 @@ type Config struct {
 	// stores have one name. It must be shared by all units.
 	Lock func(ctx context.Context) (unlock func(), err error)
 
+	// ObjectsLimit is how many objects the server lists
+	// (OPENFGA_LIST_OBJECTS_MAX_RESULTS); negative where there is no limit, which
+	// is 0 there, and the fastest. Longer lists are taken from the stream. Zero
+	// means ListLimit.
+	ObjectsLimit int
 	// ListLimit and ListDeadline are what the server is configured with: a list
 	// of users as long as the limit, or any list that took as long as the
 	// deadline, may have been cut and is completed from the tuples themselves.
@@ -70,6 +75,7 @@ type Permissions struct {
 
 	storeID, modelID string
 	listLimit        int
+	objectsLimit     int
 	listDeadline     time.Duration
 }
 
@@ -90,6 +96,7 @@ func Connect(ctx context.Context, config Config) (*Permissions, error) {
 		schema:       m.schema,
 		timeout:      config.Timeout,
 		listLimit:    config.ListLimit,
+		objectsLimit: config.ObjectsLimit,
 		listDeadline: config.ListDeadline,
 	}
 	if p.timeout == 0 {
@@ -97,6 +104,9 @@ func Connect(ctx context.Context, config Config) (*Permissions, error) {
 	}
 	if p.listLimit == 0 {
 		p.listLimit = DefaultListLimit
+	}
+	if p.objectsLimit == 0 {
+		p.objectsLimit = p.listLimit
 	}
 	if p.listDeadline == 0 {
 		p.listDeadline = DefaultListDeadline

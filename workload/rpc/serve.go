@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"runtime/debug"
+	"strconv"
 	"sync"
 
 	"github.com/gorilla/websocket"
@@ -128,6 +129,10 @@ func (s *server) answer(ctx context.Context, r *Request) {
 		_ = WriteError(s.conn, r.RequestID, err) // the reader sees that the connection ended
 		return
 	}
+	if long, ok := result.(Appender); ok {
+		s.answerLong(ctx, r, long)
+		return
+	}
 	if result == nil {
 		result = struct{}{}
 	}
@@ -138,6 +143,23 @@ func (s *server) answer(ctx context.Context, r *Request) {
 		return
 	}
 	_ = s.conn.WriteFrame(b)
+}
+
+// Appender is a result that encodes itself. What it appends is sent as it is,
+// where encoding/json would read all of what a json.Marshaler gives again.
+type Appender interface {
+	AppendJSON(b []byte) ([]byte, error)
+}
+
+func (s *server) answerLong(ctx context.Context, r *Request, result Appender) {
+	b := strconv.AppendUint([]byte(`{"request-id":`), r.RequestID, 10)
+	b, err := result.AppendJSON(append(b, `,"response":`...))
+	if err != nil {
+		s.log.ErrorContext(ctx, "cannot encode reply", "facade", r.Type, "version", r.Version, "method", r.Method, "error", err)
+		_ = WriteError(s.conn, r.RequestID, err)
+		return
+	}
+	_ = s.conn.WriteFrame(append(b, '}'))
 }
 
 // handle calls the handler and turns a panic into an error.

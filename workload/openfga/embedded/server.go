@@ -41,8 +41,8 @@ type Config struct {
 	// StoreName is the store that is used, and made if there is none; "jimm"
 	// if it is empty.
 	StoreName string
-	// ListLimit and ListDeadline are the server's limits for lists; 10,000 and
-	// 30 s if they are zero.
+	// ListLimit and ListDeadline are the server's limits for lists; of objects
+	// without limit, 10,000 users, and 30 s if they are zero.
 	ListLimit    int
 	ListDeadline time.Duration
 }
@@ -67,8 +67,9 @@ func Open(ctx context.Context, config Config) (*Server, error) {
 	if config.StoreName == "" {
 		config.StoreName = "jimm"
 	}
+	objectsLimit := config.ListLimit
 	if config.ListLimit == 0 {
-		config.ListLimit = 10_000
+		config.ListLimit, objectsLimit = 10_000, -1
 	}
 	if config.ListDeadline == 0 {
 		config.ListDeadline = 30 * time.Second
@@ -78,7 +79,7 @@ func Open(ctx context.Context, config Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{}
-	if err := s.start(datastore, config); err != nil {
+	if err := s.start(datastore, config, max(objectsLimit, 0)); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	pipe := listen()
@@ -87,6 +88,7 @@ func Open(ctx context.Context, config Config) (*Server, error) {
 		URL:          "http://openfga.invalid",
 		StoreName:    config.StoreName,
 		ListLimit:    config.ListLimit,
+		ObjectsLimit: objectsLimit,
 		ListDeadline: config.ListDeadline,
 		Timeout:      config.ListDeadline + 10*time.Second,
 		HTTPClient: &http.Client{Transport: &http.Transport{
@@ -156,7 +158,7 @@ func open(dsn string) (storage.OpenFGADatastore, error) {
 
 // start puts the three layers of OpenFGA's own binary together: its service,
 // gRPC, and the gateway from HTTP to gRPC.
-func (s *Server) start(datastore storage.OpenFGADatastore, config Config) (err error) {
+func (s *Server) start(datastore storage.OpenFGADatastore, config Config, objectsLimit int) (err error) {
 	s.grpc = grpc.NewServer(
 		grpc.MaxRecvMsgSize(serverconfig.DefaultMaxRPCMessageSizeInBytes),
 		grpc.UnaryInterceptor(validator.UnaryServerInterceptor()),
@@ -166,7 +168,7 @@ func (s *Server) start(datastore storage.OpenFGADatastore, config Config) (err e
 		server.WithDatastore(datastore),
 		server.WithListUsersMaxResults(uint32(config.ListLimit)),
 		server.WithListUsersDeadline(config.ListDeadline),
-		server.WithListObjectsMaxResults(uint32(config.ListLimit)),
+		server.WithListObjectsMaxResults(uint32(objectsLimit)),
 		server.WithListObjectsDeadline(config.ListDeadline),
 		// OpenFGA's binary sets these two by itself. Without them a list of
 		// 1000 objects takes ten times as long.
