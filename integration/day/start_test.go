@@ -28,8 +28,9 @@ import (
 // newcomer is somebody on a machine with a jimmdev that was just built.
 type newcomer struct {
 	t *testing.T
-	// home is where jimmdev is started.
-	home, jimmdev, juju string
+	// home is where the state is, and where jimmdev is started if started is empty.
+	home, started string
+	jimmdev, juju string
 	// as is the user, nil for the one who runs the tests.
 	as *syscall.Credential
 	// device is who logs in with a browser, nil for the service account.
@@ -42,10 +43,7 @@ func TestFirstFiveMinutes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	jimmdev := filepath.Join(t.TempDir(), "jimmdev")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", jimmdev, "../../workload/cmd/jimmdev").CombinedOutput(); err != nil {
-		t.Fatalf("cannot build jimmdev: %v\n%s", err, out)
-	}
+	jimmdev := buildJimmdev(t)
 	for _, test := range []struct {
 		name, juju string
 		as         *syscall.Credential
@@ -61,6 +59,42 @@ func TestFirstFiveMinutes(t *testing.T) {
 			n.liveThroughIt()
 		})
 	}
+}
+
+func TestRealControllersGoOn(t *testing.T) {
+	bin, err := lab.Build(t.Context(), "../..", os.Stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &newcomer{t: t, port: freePorts(t)}
+	n.settle(buildJimmdev(t), bin.Juju41)
+	// Real controllers are built from the repository that jimmdev is started in.
+	if n.started, err = filepath.Abs("../.."); err != nil {
+		t.Fatal(err)
+	}
+	j := n.up("--juju", "real")
+	n.login().says(`You are now logged into "jimm"`)
+	n.sh("juju add-model hello").says("Added 'hello' model on dev/")
+	n.sh("juju model-config -m hello logging-config='<root>=DEBUG'").says()
+	j.interrupt()
+
+	for _, end := range []func(*running){(*running).kill, (*running).interrupt} {
+		j = n.up("--juju", "real")
+		n.sh("juju models").says("hello", "available")
+		n.sh("juju model-config -m hello logging-config").says("<root>=DEBUG")
+		end(j)
+	}
+	j = n.up("--juju", "real", "--fresh")
+	j.interrupt()
+}
+
+func buildJimmdev(t *testing.T) string {
+	t.Helper()
+	jimmdev := filepath.Join(t.TempDir(), "jimmdev")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", jimmdev, "../../workload/cmd/jimmdev").CombinedOutput(); err != nil {
+		t.Fatalf("cannot build jimmdev: %v\n%s", err, out)
+	}
+	return jimmdev
 }
 
 // settle copies the programs to where any user reaches them.
@@ -205,7 +239,13 @@ const startLimit = 10.0
 func (n *newcomer) up(args ...string) *running {
 	n.t.Helper()
 	r := &running{n: n, output: &tail{}, ended: make(chan error, 1)}
+	if n.started != "" {
+		args = append(args, "--dir", filepath.Join(n.home, ".jimmdev"))
+	}
 	r.cmd = n.command(context.Background(), n.jimmdev, append([]string{"up", "--port", strconv.Itoa(n.port)}, args...)...)
+	if n.started != "" {
+		r.cmd.Dir = n.started
+	}
 	r.cmd.Stdout, r.cmd.Stderr = r.output, r.output
 	if err := r.cmd.Start(); err != nil {
 		n.t.Fatal(err)
