@@ -30,6 +30,7 @@ var controllerCommon = methods{
 	"ModifyControllerAccess":     refuse(estate.CodeNotSupported, "give access to JIMM or a controller with jaas add-permission"),
 	"WatchAllModelSummaries":     ask(watchAllModelSummaries),
 	"WatchModelSummaries":        ask(watchModelSummaries),
+	"ModelConfig":                ask(controllerModelGet),
 	"MongoVersion":               ask(mongoVersion),
 	"RemoveBlocks":               refuse(estate.CodeNotSupported, byController),
 	"HostedModelConfigs":         refuse(estate.CodeNotSupported, byController),

@@ -48,6 +48,14 @@ var controller36 = controllerLegacy.with(methods{
 	"WatchModelSummaries":    write(watchModelSummaries),
 })
 
+// controllerModelConfig is ModelConfig.ModelGet for superusers.
+func controllerModelConfig(cn *conn, _ none) (params.ModelConfigResults, error) {
+	if err := cn.superuser(); err != nil {
+		return params.ModelConfigResults{}, err
+	}
+	return modelGet(cn, none{})
+}
+
 func allModels(cn *conn, _ none) (params.UserModelList, error) {
 	var list params.UserModelList
 	if err := cn.superuser(); err != nil {

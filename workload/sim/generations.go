@@ -16,7 +16,7 @@ func controllerFacades36() map[string]facade {
 	return map[string]facade{
 		"ApplicationOffers":   versions(applicationOffers5, 4, 5),
 		"Cloud":               versions(cloud7, 7),
-		"Controller":          versions(controller36, 11, 12),
+		"Controller":          {11: controller36.with(methods{"ModelConfig": read(controllerModelConfig)}), 12: controller36},
 		"CrossController":     versions(crossController, 1),
 		"HighAvailability":    versions(highAvailability2, 2),
 		"ModelConfig":         versions(modelConfig3, 3),
