@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -99,6 +100,8 @@ func serve(ctx context.Context, c config, handler http.Handler, log *slog.Logger
 	s := &http.Server{
 		Addr: c.ListenAddress, Handler: handler, ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		// Replies of a few KB go out as one record.
+		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, DynamicRecordSizingDisabled: true},
 	}
 	stopped := make(chan error, 1)
 	go func() {
