@@ -248,7 +248,7 @@ func (s *Stack) startServer(ctx context.Context) error {
 	})
 	config := server.Config{
 		UUID: s.state.UUID, DNSName: s.Address, Admins: []string{Admin.Name}, Version: "development", Log: s.log,
-		Freshness:    estate.Freshness{Slow: 5 * time.Second},
+		Freshness: estate.Freshness{Slow: 5 * time.Second},
 	}
 	if s.options.Server != nil {
 		s.options.Server(&config)

@@ -217,7 +217,11 @@ func (e *Estate) createOnCandidates(ctx context.Context, u, owner User, m Model,
 		info, err := e.createOn(ctx, owner, c.controller, m, credential, placed)
 		if err == nil {
 			e.step("model created")
-			return info, e.completeModel(ctx, m, info.UUID, info.Type)
+			if err := e.completeModel(ctx, m, info.UUID, info.Type); err != nil {
+				return info, err
+			}
+			// So that the list knows it before its controller is asked again.
+			return info, e.Store.SaveSummaries(ctx, m.ControllerUUID, []params.ModelSummary{summaryOf(info)})
 		}
 		e.Log.Warn("controller did not create a model", "controller", c.controller.Name, "model", m.Path(), "error", err)
 		last = reword(err, "controller %q", c.controller.Name)
@@ -361,6 +365,16 @@ func (e *Estate) completeModel(ctx context.Context, m Model, uuid, modelType str
 	}
 	e.step("model tuples written")
 	return e.Store.CompleteModel(ctx, m.ID, uuid, modelType)
+}
+
+// summaryOf is what a controller says of a new model, in the shorter form of
+// its list.
+func summaryOf(info params.ModelInfo) params.ModelSummary {
+	return params.ModelSummary{
+		Name: info.Name, Qualifier: info.Qualifier, UUID: info.UUID, Type: info.Type, ControllerUUID: info.ControllerUUID,
+		ProviderType: info.ProviderType, CloudTag: info.CloudTag, CloudRegion: info.CloudRegion, CloudCredentialTag: info.CloudCredentialTag,
+		Life: info.Life, Status: info.Status, Counts: []params.ModelEntityCount{}, AgentVersion: info.AgentVersion,
+	}
 }
 
 // ListModels returns the models u may read.

@@ -165,7 +165,7 @@ const (
 // Model is a model of the estate.
 type Model struct {
 	// ID is ours, from the intent on; UUID is the controller's, empty while
-	// creating.
+	// creating unless the model is being imported.
 	ID             string
 	UUID           string
 	Owner, Name    string
@@ -213,6 +213,13 @@ type ModelStore interface {
 	// SaveSummaries saves what a controller says about its models, by UUID;
 	// UUIDs that are not ours are passed over.
 	SaveSummaries(ctx context.Context, controllerUUID string, summaries []params.ModelSummary) error
+	// MovingModel records that a model was found on another controller, MovedModel
+	// makes that its controller, and SettledModel ends it.
+	MovingModel(ctx context.Context, uuid, controllerUUID string) error
+	MovedModel(ctx context.Context, uuid, controllerUUID string) error
+	SettledModel(ctx context.Context, uuid, controllerUUID string) error
+	// MovingModels returns where to, by UUID, of those last changed before a time.
+	MovingModels(ctx context.Context, before time.Time) (map[string]string, error)
 	// SavePushed saves what a controller pushed of its models, by UUID; UUIDs
 	// that are not ours are passed over.
 	SavePushed(ctx context.Context, controllerUUID string, pushed []params.ModelAbstract) error

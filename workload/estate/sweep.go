@@ -12,6 +12,7 @@ func (e *Estate) Sweep(ctx context.Context) error {
 		e.sweepControllers(ctx),
 		e.sweepCreating(ctx),
 		e.sweepDying(ctx),
+		e.sweepMoves(ctx),
 		e.sweepOffers(ctx),
 		e.dropUnservedClouds(ctx),
 	)
@@ -53,6 +54,9 @@ func (e *Estate) settleCreating(ctx context.Context, m Model) error {
 	c, err := e.Store.Controller(ctx, m.ControllerUUID)
 	if err != nil {
 		return err
+	}
+	if m.UUID != "" {
+		return e.settleImport(ctx, c, m)
 	}
 	info, err := e.findModel(ctx, c, m)
 	if err != nil {

@@ -2,6 +2,7 @@ package facade
 
 import (
 	"context"
+	"strings"
 
 	jimmparams "github.com/canonical/jimm-go-sdk/v3/api/params"
 	"github.com/juju/names/v6"
@@ -118,6 +119,24 @@ func addModelToController(ctx context.Context, c *Connection, args addModelArgs)
 type addModelArgs struct {
 	jimmparams.AddModelToControllerRequest
 	OwnerTag string `json:"owner-tag"`
+}
+
+func importModel(ctx context.Context, c *Connection, args jimmparams.ImportModelRequest) (struct{}, error) {
+	uuid, err := modelUUID(args.ModelTag)
+	if err != nil {
+		return struct{}{}, err
+	}
+	return struct{}{}, c.server.Estate.ImportModel(ctx, *c.user, estate.ImportModelArgs{
+		Controller: args.Controller, UUID: uuid, Owner: strings.TrimPrefix(args.Owner, names.UserTagKind+"-"),
+	})
+}
+
+func updateMigratedModel(ctx context.Context, c *Connection, args jimmparams.UpdateMigratedModelRequest) (struct{}, error) {
+	uuid, err := modelUUID(args.ModelTag)
+	if err != nil {
+		return struct{}{}, err
+	}
+	return struct{}{}, c.server.Estate.UpdateMigratedModel(ctx, *c.user, uuid, args.TargetController)
 }
 
 func relationships(tuples []jimmparams.RelationshipTuple) []estate.Relationship {

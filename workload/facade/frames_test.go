@@ -1,0 +1,348 @@
+package facade_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"crypto/tls"
+	"crypto/x509"
+
+	"jimm/workload/dev"
+	"jimm/workload/facade"
+	"jimm/workload/idp"
+	"jimm/workload/postgres/cluster"
+	"jimm/workload/rpc"
+)
+
+func TestMain(m *testing.M) { os.Exit(cluster.RunTests(m)) }
+
+var update = flag.Bool("update", false, "write the golden frames anew")
+
+// step is one request. Params may name what earlier replies gave: ${name}.
+type step struct {
+	facade, method, params string
+	// keep names parts of the reply for later steps: name to a path of keys and
+	// indexes, "response.results.0.uuid".
+	keep map[string]string
+	// id is the object's, such as a watcher's.
+	id string
+	// gone names a model that has to be gone before the next step.
+	gone string
+}
+
+const (
+	alice      = "user-alice@example.com"
+	bob        = "user-bob@example.com"
+	credential = "cloudcred-dev_alice@example.com_default"
+)
+
+// story is what a version of a facade is asked, in order, with real arguments.
+// What it leaves out is asked with none.
+func story(name string, version int) []step {
+	model := func(method, format string) step { return step{facade: name, method: method, params: format} }
+	entities := `{"entities":[{"tag":"model-${model}"},{"tag":"model-00000000-0000-4000-8000-000000000000"},{"tag":"nonsense"}]}`
+	switch name {
+	case "ModelManager":
+		create := fmt.Sprintf(`{"name":"m%d","qualifier":"alice@example.com","cloud-tag":"cloud-dev","region":"west"}`, version)
+		if version < 11 {
+			create = fmt.Sprintf(`{"name":"m%d","owner-tag":%q,"cloud-tag":"cloud-dev","region":"west"}`, version, alice)
+		}
+		access := func(action, access string) string {
+			return fmt.Sprintf(`{"changes":[{"user-tag":%q,"action":%q,"access":%q,"model-tag":"model-${model}"}]}`, bob, action, access)
+		}
+		create2 := strings.Replace(create, `"name":"m`, `"name":"M`, 1)
+		return []step{
+			{facade: name, method: "CreateModel", params: create, keep: map[string]string{"model": "response.uuid"}},
+			model("CreateModel", create), model("CreateModel", create2),
+			model("ListModels", fmt.Sprintf(`{"tag":%q}`, alice)),
+			model("ListModelSummaries", fmt.Sprintf(`{"user-tag":%q,"all":true}`, alice)),
+			model("ModelInfo", entities), model("ModelStatus", entities),
+			model("ModifyModelAccess", access("grant", "write")), model("ModifyModelAccess", access("grant", "read")),
+			model("ModifyModelAccess", access("revoke", "read")), model("ModifyModelAccess", access("grant", "owner")),
+			model("SetModelDefaults", `{"config":[{"cloud-tag":"cloud-dev","config":{"ftp-proxy":"p"}}]}`),
+			model("ModelDefaultsForClouds", `{"entities":[{"tag":"cloud-dev"},{"tag":"cloud-moon"}]}`),
+			model("UnsetModelDefaults", `{"keys":[{"cloud-tag":"cloud-dev","keys":["ftp-proxy"]}]}`),
+			model("ChangeModelCredential", fmt.Sprintf(`{"model-credentials":[{"model-tag":"model-${model}","credential-tag":%q}]}`, credential)),
+			model("DumpModelsDB", entities),
+			model("DestroyModels", `{"models":[{"model-tag":"model-${model}","destroy-storage":true},{"model-tag":"nonsense"}]}`),
+			{gone: "${model}"},
+		}
+	case "Cloud":
+		user := fmt.Sprintf(`{"user-clouds":[{"user-tag":%q,"cloud-tag":"cloud-dev"}]}`, alice)
+		clouds := `{"entities":[{"tag":"cloud-dev"},{"tag":"cloud-moon"},{"tag":"nonsense"}]}`
+		return []step{
+			model("Clouds", `{}`), model("Cloud", clouds), model("CloudInfo", clouds),
+			model("ListCloudInfo", fmt.Sprintf(`{"user-tag":%q}`, alice)),
+			model("UpdateCredentialsCheckModels", fmt.Sprintf(`{"credentials":[{"tag":%q,"credential":{"auth-type":"empty"}},{"tag":"cloudcred-dev_bob_default","credential":{"auth-type":"empty"}}]}`, credential)),
+			model("CheckCredentialsModels", fmt.Sprintf(`{"credentials":[{"tag":%q,"credential":{"auth-type":"moon"}}]}`, credential)),
+			model("UserCredentials", user),
+			model("Credential", fmt.Sprintf(`{"entities":[{"tag":%q}]}`, credential)),
+			model("CredentialContents", `{"credentials":[{"cloud-name":"dev","credential-name":"default"}],"include-secrets":true}`),
+			model("ModifyCloudAccess", fmt.Sprintf(`{"changes":[{"user-tag":%q,"cloud-tag":"cloud-dev","action":"grant","access":"admin"}]}`, bob)),
+			model("ModifyCloudAccess", fmt.Sprintf(`{"changes":[{"user-tag":%q,"cloud-tag":"cloud-dev","action":"revoke","access":"add-model"}]}`, bob)),
+			model("AddCloud", `{"name":"k8s","cloud":{"type":"openstack"}}`),
+			model("RemoveClouds", `{"entities":[{"tag":"cloud-moon"}]}`),
+		}
+	case "Controller":
+		return []step{model("GetControllerAccess", fmt.Sprintf(`{"entities":[{"tag":%q},{"tag":%q},{"tag":"nonsense"}]}`, alice, bob))}
+	case "UserManager":
+		return []step{model("UserInfo", fmt.Sprintf(`{"entities":[{"tag":%q},{"tag":%q}]}`, alice, bob))}
+	case "ModelSummaryWatcher":
+		return []step{
+			{facade: "ModelManager", method: "CreateModel", params: `{"name":"watched","cloud-tag":"cloud-dev","region":"west"}`},
+			{facade: "Controller", method: "WatchModelSummaries", params: `{}`, keep: map[string]string{"watcher": "response.watcher-id"}},
+			{facade: name, method: "Next", id: "${watcher}", params: `{}`},
+			{facade: name, method: "Stop", id: "${watcher}", params: `{}`},
+			{facade: name, method: "Next", id: "${watcher}", params: `{}`},
+		}
+	case "JIMM":
+		tuples := fmt.Sprintf(`{"tuples":[{"object":%q,"relation":"can_addmodel","target_object":"controller-juju41"}]}`, bob)
+		return []step{
+			model("AddRelation", tuples), model("CheckRelation", fmt.Sprintf(`{"tuple":{"object":%q,"relation":"can_addmodel","target_object":"controller-juju41"}}`, bob)),
+			model("RemoveRelation", tuples), model("AddRelation", `{"tuples":[{"object":"user-bob","relation":"reader","target_object":"model-x"}]}`),
+			model("ShowController", `{"controller-name":"juju41"}`), model("ShowController", `{"controller-name":"none"}`),
+			model("SetControllerDeprecated", `{"name":"juju36","deprecated":true}`), model("SetControllerDeprecated", `{"name":"juju36","deprecated":false}`),
+			model("RemoveController", `{"name":"none"}`),
+		}
+	}
+	return nil
+}
+
+// TestFramesOfEachMethod asks each method of each version of each facade over a
+// websocket, and compares request and reply with testdata/frames.
+func TestFramesOfEachMethod(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	defer cancel()
+	stack, err := dev.Start(ctx, dev.Options{Dir: filepath.Join(t.TempDir(), "dev"), Juju: "sim"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := stack.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	w := &wire{t: t, ctx: ctx, stack: stack, kept: map[string]string{}}
+	w.logIn()
+	served := facade.Served()
+	// A credential is there before models need it.
+	names := append([]string{"Cloud"}, slices.DeleteFunc(slices.Sorted(maps.Keys(served)), func(s string) bool { return s == "Cloud" })...)
+	for _, name := range names {
+		for _, version := range slices.Sorted(maps.Keys(served[name])) {
+			t.Run(name+"-"+strconv.Itoa(version), func(t *testing.T) {
+				w.t = t
+				w.tell(name, version, served[name][version])
+			})
+		}
+	}
+}
+
+// wire is one connection, and the transcript of what passes on it.
+type wire struct {
+	t     *testing.T
+	ctx   context.Context
+	stack *dev.Stack
+	conn  *rpc.Conn
+	last  uint64
+	kept  map[string]string
+	text  strings.Builder
+}
+
+func (w *wire) logIn() {
+	w.t.Helper()
+	pem, err := os.ReadFile(w.stack.CAFile)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(pem)
+	w.conn, _, err = rpc.Dial(w.ctx, "wss://"+w.stack.Address+"/api", nil, &tls.Config{RootCAs: pool}, rpc.Options{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = w.conn.Close() })
+	var device struct {
+		Response struct {
+			Code string `json:"user-code"`
+			URI  string `json:"verification-uri"`
+		}
+	}
+	w.decode(w.ask("Admin", 4, "", "LoginDevice", `{}`), &device)
+	if err := idp.ApproveDevice(w.ctx, w.stack.Client(), device.Response.URI, device.Response.Code, dev.Alice.Email, dev.Alice.Password); err != nil {
+		w.t.Fatal(err)
+	}
+	var token struct {
+		Response struct {
+			Token string `json:"session-token"`
+		}
+	}
+	w.decode(w.ask("Admin", 4, "", "GetDeviceSessionToken", `{}`), &token)
+	w.ask("Admin", 4, "", "LoginWithSessionToken", fmt.Sprintf(`{"session-token":%q}`, token.Response.Token))
+	w.text.Reset()
+}
+
+func (w *wire) decode(reply []byte, into any) {
+	w.t.Helper()
+	if err := json.Unmarshal(reply, into); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// ask sends a request and returns the reply.
+func (w *wire) ask(facade string, version int, id, method, params string) []byte {
+	w.t.Helper()
+	w.last++
+	frame := rpc.AppendRequest(nil, &rpc.Request{RequestID: w.last, Type: facade, Version: version, ID: id, Method: method, Params: json.RawMessage(params)})
+	if err := w.conn.WriteFrame(frame); err != nil {
+		w.t.Fatal(err)
+	}
+	reply, err := w.conn.ReadFrame()
+	if err != nil {
+		w.t.Fatalf("%s(%d).%s: %v", facade, version, method, err)
+	}
+	defer reply.Release()
+	b := bytes.Clone(reply.Bytes())
+	fmt.Fprintf(&w.text, "-> %s\n<- %s\n\n", frame, b)
+	return b
+}
+
+// tell asks all methods of a version and compares the transcript.
+func (w *wire) tell(name string, version int, methods []string) {
+	w.t.Helper()
+	w.text.Reset()
+	w.last = 0
+	told := map[string]bool{}
+	for _, s := range story(name, version) {
+		if s.gone != "" {
+			w.awaitGone(w.fill(s.gone))
+			continue
+		}
+		v := version
+		if s.facade != name {
+			v = slices.Max(slices.Collect(maps.Keys(facade.Served()[s.facade])))
+		} else {
+			told[s.method] = true
+		}
+		reply := w.ask(s.facade, v, w.fill(s.id), s.method, w.fill(s.params))
+		for variable, path := range s.keep {
+			w.kept[variable] = at(w.t, reply, path)
+		}
+	}
+	for _, method := range methods {
+		if !told[method] {
+			w.ask(name, version, "", method, `{}`)
+		}
+	}
+	file := filepath.Join("testdata", "frames", fmt.Sprintf("%s-%d.txt", strings.ToLower(name), version))
+	got := normal(w.text.String())
+	if *update {
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			w.t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			w.t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if got != string(want) {
+		w.t.Errorf("%s differs; go test ./workload/facade -run TestFramesOfEachMethod -update writes it anew\n%s", file, firstDifference(string(want), got))
+	}
+}
+
+// awaitGone waits until a model has left, off the record.
+func (w *wire) awaitGone(uuid string) {
+	w.t.Helper()
+	text := w.text.String()
+	last := w.last
+	for !bytes.Contains(w.ask("ModelManager", 11, "", "ModelStatus", fmt.Sprintf(`{"entities":[{"tag":"model-%s"}]}`, uuid)), []byte("not found")) {
+		if w.ctx.Err() != nil {
+			w.t.Fatal("a destroyed model does not go")
+		}
+	}
+	w.text.Reset()
+	w.text.WriteString(text)
+	w.last = last
+}
+
+func (w *wire) fill(s string) string {
+	for variable, value := range w.kept {
+		s = strings.ReplaceAll(s, "${"+variable+"}", value)
+	}
+	return s
+}
+
+// at finds a part of a reply.
+func at(t *testing.T, reply []byte, path string) string {
+	t.Helper()
+	var v any
+	if err := json.Unmarshal(reply, &v); err != nil {
+		t.Fatal(err)
+	}
+	for key := range strings.SplitSeq(path, ".") {
+		switch x := v.(type) {
+		case map[string]any:
+			v = x[key]
+		case []any:
+			i, err := strconv.Atoi(key)
+			if err != nil || i >= len(x) {
+				t.Fatalf("no %s in %s", path, reply)
+			}
+			v = x[i]
+		}
+	}
+	s, ok := v.(string)
+	if !ok {
+		t.Fatalf("no %s in %s", path, reply)
+	}
+	return s
+}
+
+var (
+	uuids     = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
+	times     = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)`)
+	addresses = regexp.MustCompile(`127\.0\.0\.1:\d+`)
+	pems      = regexp.MustCompile(`-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----(\\n)?`)
+)
+
+// normal puts words in place of what differs from run to run.
+func normal(s string) string {
+	seen := map[string]string{}
+	s = uuids.ReplaceAllStringFunc(s, func(id string) string {
+		if strings.HasPrefix(id, "00000000") {
+			return id
+		}
+		if seen[id] == "" {
+			seen[id] = fmt.Sprintf("<uuid %d>", len(seen)+1)
+		}
+		return seen[id]
+	})
+	s = times.ReplaceAllString(s, "<time>")
+	s = addresses.ReplaceAllString(s, "<address>")
+	return pems.ReplaceAllString(s, "<certificate>")
+}
+
+func firstDifference(want, got string) string {
+	a, b := strings.Split(want, "\n"), strings.Split(got, "\n")
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] {
+			return fmt.Sprintf("line %d\nwant %s\ngot  %s", i+1, a[i], b[i])
+		}
+	}
+	return fmt.Sprintf("want %d lines, got %d", len(a), len(b))
+}
