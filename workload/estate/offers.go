@@ -1055,6 +1055,8 @@ func (e *Estate) adoptOffer(ctx context.Context, c Controller, d params.Applicat
 	now := e.Now()
 	o := Offer{
 		ID: e.NewUUID(), Model: m, Name: d.OfferName, State: OfferCreating, CreatedAt: now, UpdatedAt: now,
+		// 3.x says so. 4.1 never does: then it is for the model's people, until
+		// they give it to others.
 		Public: slices.ContainsFunc(d.Users, func(u params.OfferUserDetails) bool {
 			return u.UserName == EveryoneUser && u.Access != ""
 		}),

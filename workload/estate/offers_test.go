@@ -497,6 +497,15 @@ func TestARemovalThatIsRefusedLeavesTheOffer(t *testing.T) {
 	w.wantOffers(alice)
 }
 
+func TestAnOfferThatIsGoneCanBeRemoved(t *testing.T) {
+	eachGeneration(t, func(t *testing.T, w *world, controller string) {
+		must(t, w.offer(controller, "hosted"))
+		must(t, w.sims[controller].RemoveOffer(w.shopUUID(controller), "hosted"))
+		must(t, w.RemoveOffer(w.ctx, alice, offerURL(controller, "hosted"), false))
+		w.wantOffers(alice)
+	})
+}
+
 func TestOffersGoWithTheirModel(t *testing.T) {
 	w := shop(t)
 	must(t, w.offer("c41", "hosted"))

@@ -140,5 +140,14 @@ func (p *peer) RemoveOffer(ctx context.Context, path estate.OfferPath, force boo
 	if err := p.call(ctx, applicationOffers, offersLeast, offersMost, "DestroyOffers", args, &results); err != nil {
 		return err
 	}
-	return p.oneError(applicationOffers+".DestroyOffers", results)
+	err := p.oneError(applicationOffers+".DestroyOffers", results)
+	var refused *estate.Error
+	if !errors.As(err, &refused) || refused.Code != "" {
+		return err
+	}
+	// 4.1 has no code for an offer that is not there.
+	if left, listErr := p.ModelOffers(ctx, path); listErr == nil && len(left) == 0 {
+		return &estate.Error{Code: estate.CodeNotFound, Message: err.Error(), Cause: err}
+	}
+	return err
 }

@@ -330,10 +330,13 @@ func destroyOffers(cn *conn, args params.DestroyApplicationOffers) (params.Error
 			return err
 		}
 		o := m.Offers[name]
-		if cn.onModel(permission.AdminAccess, m.UUID) != nil && (o == nil || cn.has(permission.AdminAccess, o.tag()) != nil) {
-			return errPerm
+		if cn.onModel(permission.AdminAccess, m.UUID) != nil {
+			return errPerm // admin of the offer is not enough
 		}
-		if o == nil {
+		switch {
+		case o == nil && cn.ctl.config.Generation == Juju41:
+			return coded("", "%q: offer not found", name)
+		case o == nil:
 			return notFound("offer %q", url)
 		}
 		delete(m.Offers, o.Name)
