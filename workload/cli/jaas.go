@@ -117,6 +117,7 @@ Installed as juju-jaas it is a plugin: "juju jaas controllers".`,
 	root.AddCommand(
 		j.registerController(), j.unregisterController(), j.controllers(), j.showController(),
 		j.setControllerDeprecated(),
+		j.importModel(), j.updateMigratedModel(),
 		j.addPermission(), j.removePermission(),
 		&cobra.Command{
 			Use:   "version",
