@@ -298,3 +298,34 @@ func (w *world) killAndSettle(write write, step string) {
 		}
 	}
 }
+
+func TestSweepsThatDieAreSwept(t *testing.T) {
+	w := newWorld(t)
+	for _, test := range []struct {
+		write, killedAt string
+		sweeps          []string
+	}{
+		{"create model", "model created", []string{"model tuples written"}},
+		{"destroy model", "model dying", []string{"model gone", "model tuples removed"}},
+		{"add controller", "controller tuples written", []string{
+			"controller models forgotten", "controller tuples removed", "controller secret deleted"}},
+		{"remove controller with its models", "controller removing", []string{
+			"model tuples removed", "controller models forgotten", "controller tuples removed", "controller secret deleted"}},
+	} {
+		for _, step := range test.sweeps {
+			t.Run(test.write+" killed at "+test.killedAt+", its sweep at "+step, func(t *testing.T) {
+				w.t = t
+				write := writes[test.write]
+				o := write.prepare(w)
+				before := w.snapshot()
+				w.run(t, o, test.killedAt)
+				w.run(t, operation{Sweep: true}, step)
+				want := before
+				if write.steps[test.killedAt] == done {
+					want = w.after(o, before)
+				}
+				w.sweep(t, want)
+			})
+		}
+	}
+}

@@ -119,6 +119,8 @@ type operation struct {
 	RemoveController string // its name
 	// UpdateCredential is the tag of a credential.
 	UpdateCredential string
+	// Sweep sweeps again and again, for one that is to be killed.
+	Sweep bool
 }
 
 // work carries out the order on standard input.
@@ -165,6 +167,10 @@ func (o operation) on(ctx context.Context, e *estate.Estate) (err error) {
 			return parseErr
 		}
 		_, err = e.UpdateCredential(ctx, admin, tag, credential, false)
+	case o.Sweep:
+		for err == nil {
+			err = e.Sweep(ctx)
+		}
 	default:
 		return errors.New("nothing to do")
 	}
