@@ -35,7 +35,7 @@ and log in, in the browser, as one of
   %s  %s  (administrator of JIMM; in group engineering)
   %s    %s
 
-or, for scripts, without a browser:
+or, for scripts with a client of Juju 4, without a browser:
 
   export JUJU_CLIENT_ID=%s JUJU_CLIENT_SECRET=%s
 
