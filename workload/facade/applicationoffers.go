@@ -5,6 +5,7 @@ import (
 
 	"github.com/juju/names/v6"
 
+	"github.com/juju/juju/core/crossmodel"
 	"github.com/juju/juju/rpc/params"
 
 	"jimm/workload/estate"
@@ -125,6 +126,16 @@ func modifyOfferAccess(ctx context.Context, c *Connection, args params.ModifyOff
 
 func removeOffers(ctx context.Context, c *Connection, args params.DestroyApplicationOffers) (params.ErrorResults, error) {
 	return params.ErrorResults{Results: each(args.OfferURLs, func(url string) params.ErrorResult {
-		return params.ErrorResult{Error: c.wireError(ctx, c.server.Estate.RemoveOffer(ctx, *c.user, url, args.Force))}
+		return params.ErrorResult{Error: c.wireError(ctx, c.server.Estate.RemoveOffer(ctx, *c.user, local(url), args.Force))}
 	})}, nil
+}
+
+// local is the URL of an offer without the controller it names: juju
+// remove-offer sends what was typed, with the client's own name for us.
+func local(url string) string {
+	parsed, err := crossmodel.ParseOfferURL(url)
+	if err != nil {
+		return url
+	}
+	return parsed.AsLocal().String()
 }
