@@ -32,7 +32,7 @@ type Freshness struct {
 	// the controller may take to answer before it counts as dead (10 s).
 	Probe, Timeout time.Duration
 	// Retry is how soon a dead one is tried again at first (default 1 s), ever
-	// less often, up to Slow.
+	// less often, up to Timeout.
 	Retry time.Duration
 	// Share is how often the units look whether each keeps up with its share of
 	// the controllers (default 2 s).
@@ -280,7 +280,7 @@ func (k *keeper) run(ctx context.Context) {
 		case <-timer.C:
 		}
 		timer.Stop()
-		retry = min(2*retry, k.settings.Slow)
+		retry = min(2*retry, k.settings.Timeout)
 	}
 }
 
