@@ -4,6 +4,7 @@ package day
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -80,6 +81,14 @@ func foundCompany(t *testing.T) *company {
 		}
 	})
 	c.east, c.west = c.stack.Real[0], c.stack.Real[1]
+	t.Cleanup(func() {
+		// Their data is not kept: no need to wait until they have stopped in order.
+		for _, controller := range c.stack.Real {
+			if err := controller.Kill(context.WithoutCancel(t.Context())); err != nil {
+				t.Error(err)
+			}
+		}
+	})
 	return c
 }
 
