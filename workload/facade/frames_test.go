@@ -40,6 +40,8 @@ type step struct {
 	id string
 	// gone names a model that has to be gone before the next step.
 	gone string
+	// provide names a model that gets the application db, which provides sql.
+	provide string
 }
 
 const (
@@ -94,6 +96,37 @@ func story(name string, version int) []step {
 			model("ModifyCloudAccess", fmt.Sprintf(`{"changes":[{"user-tag":%q,"cloud-tag":"cloud-dev","action":"revoke","access":"add-model"}]}`, bob)),
 			model("AddCloud", `{"name":"k8s","cloud":{"type":"openstack"}}`),
 			model("RemoveClouds", `{"entities":[{"tag":"cloud-moon"}]}`),
+		}
+	case "ApplicationOffers":
+		name := fmt.Sprintf("shop%d", version)
+		url := "alice@example.com/" + name + ".db"
+		urls := fmt.Sprintf(`{"offer-urls":[%q,"alice@example.com/%s.none","nonsense",%q,%q],"bakery-version":3}`, url, name, url+":sql", "blue:"+url)
+		owner := "model-qualifier"
+		if version < 6 {
+			owner = "owner-name"
+		}
+		filters := fmt.Sprintf(`{"Filters":[{%q:"alice@example.com","model-name":%q,"offer-name":"^db$","endpoints":[{"interface":"mysql"}]}]}`, owner, name)
+		offer := func(application, endpoint string) step {
+			return model("Offer", fmt.Sprintf(`{"Offers":[{"model-tag":"model-${shop}","offer-name":"db","application-name":%q,"endpoints":{%q:%q},"owner-tag":%q}]}`, application, endpoint, endpoint, alice))
+		}
+		access := func(action, access string) step {
+			return model("ModifyOfferAccess", fmt.Sprintf(`{"changes":[{"user-tag":%q,"action":%q,"access":%q,"offer-url":%q}]}`, bob, action, access, url))
+		}
+		return []step{
+			{facade: "ModelManager", method: "CreateModel", params: fmt.Sprintf(`{"name":%q,"qualifier":"alice@example.com","cloud-tag":"cloud-dev","region":"west"}`, name), keep: map[string]string{"shop": "response.uuid"}},
+			{provide: "${shop}"},
+			offer("db", "sql"), offer("db", "sql"), offer("web", "sql"),
+			model("Offer", `{"Offers":[{"model-tag":"nonsense"},{"model-tag":"model-00000000-0000-4000-8000-000000000000","application-name":"db","endpoints":{"a":"a"}}]}`),
+			model("ApplicationOffers", urls),
+			model("FindApplicationOffers", filters), model("FindApplicationOffers", `{"Filters":[{}]}`), model("FindApplicationOffers", `{"Filters":[]}`),
+			model("ListApplicationOffers", filters), model("ListApplicationOffers", `{"Filters":[{}]}`),
+			access("grant", "consume"), access("grant", "read"), access("grant", "write"), access("revoke", "consume"), access("lend", "read"),
+			model("GetConsumeDetails", fmt.Sprintf(`{"offer-urls":%s}`, urls)),
+			model("GetConsumeDetails", fmt.Sprintf(`{"offer-urls":{"offer-urls":[%q]},"user-tag":%q}`, url, bob)),
+			model("RemoteApplicationInfo", urls),
+			model("DestroyOffers", fmt.Sprintf(`{"offer-urls":[%q,%q,"nonsense"],"force":true}`, url, url)),
+			{facade: "ModelManager", method: "DestroyModels", params: `{"models":[{"model-tag":"model-${shop}","destroy-storage":true}]}`},
+			{gone: "${shop}"},
 		}
 	case "Controller":
 		return []step{model("GetControllerAccess", fmt.Sprintf(`{"entities":[{"tag":%q},{"tag":%q},{"tag":"nonsense"}]}`, alice, bob))}
@@ -229,6 +262,10 @@ func (w *wire) tell(name string, version int, methods []string) {
 			w.awaitGone(w.fill(s.gone))
 			continue
 		}
+		if s.provide != "" {
+			w.provide(w.fill(s.provide))
+			continue
+		}
 		v := version
 		if s.facade != name {
 			v = slices.Max(slices.Collect(maps.Keys(facade.Served()[s.facade])))
@@ -280,6 +317,17 @@ func (w *wire) awaitGone(uuid string) {
 	w.last = last
 }
 
+// provide deploys an application, off the record.
+func (w *wire) provide(model string) {
+	w.t.Helper()
+	for _, c := range w.stack.Simulated {
+		if c.Provide(model, "db", map[string]string{"sql": "mysql"}) == nil {
+			return
+		}
+	}
+	w.t.Fatalf("no controller has model %s", model)
+}
+
 func (w *wire) fill(s string) string {
 	for variable, value := range w.kept {
 		s = strings.ReplaceAll(s, "${"+variable+"}", value)
@@ -317,6 +365,7 @@ var (
 	uuids     = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
 	times     = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)`)
 	addresses = regexp.MustCompile(`127\.0\.0\.1:\d+`)
+	macaroons = regexp.MustCompile(`"macaroon":\{"c":\[.*?\],[^}]*\}`)
 	pems      = regexp.MustCompile(`-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----(\\n)?`)
 )
 
@@ -334,6 +383,7 @@ func normal(s string) string {
 	})
 	s = times.ReplaceAllString(s, "<time>")
 	s = addresses.ReplaceAllString(s, "<address>")
+	s = macaroons.ReplaceAllString(s, `"macaroon":"<macaroon>"`)
 	return pems.ReplaceAllString(s, "<certificate>")
 }
 
