@@ -89,8 +89,10 @@ func TestRelationsAcrossControllers(t *testing.T) {
 				saas := read[remote](r).Consumed["db"]
 				return strings.HasSuffix(saas.URL, offer) && saas.Status.Current != "" && saas.Status.Current != "unknown" && saas.Status.Current != "error" && len(saas.Relations["db"]) == 1
 			}, "status", "--format", "json")
-			t.Log(friend.juju("status", "--relations").stdout)
-			t.Log(owner.juju("status", "--relations").stdout)
+			offered := owner.juju("status", "--format", "json")
+			if o := read[remote](offered).Offers["db"]; o.Application != "db" || o.Total != 1 {
+				offered.fail("the offer is %+v, want one connected", o)
+			}
 
 			owner.juju("revoke", bob, "consume", offer).says()
 			friend.juju("consume", offer, "again").fails("may find")
@@ -98,6 +100,47 @@ func TestRelationsAcrossControllers(t *testing.T) {
 			owner.juju("remove-offer", "-y", "--force", offer).says()
 			friend.juju("find-offers").omits(offer)
 			friend.juju("show-offer", offer).fails("not found")
+
+			// Who has lost the right before the controllers ask does not get in.
+			owner.juju("offer", "db:db", "late").says()
+			late := alice + "/" + shop + ".late"
+			owner.juju("grant", bob, "consume", late).says()
+			friend.juju("consume", late).says()
+			owner.juju("revoke", bob, "consume", late).says()
+			friend.juju("integrate", "web:src", "late").says()
+			friend.until(func(r *run) bool {
+				saas := read[remote](r).Consumed["late"]
+				return saas.Status.Current == "error" && strings.Contains(saas.Status.Message, "permission denied")
+			}, "status", "--format", "json")
+			refused := owner.juju("offers", "--format", "json")
+			if n := len(read[map[string]connected](refused)["late"].Connections); n > 0 {
+				refused.fail("%d are connected to the offer", n)
+			}
+			owner.juju("grant", bob, "consume", late).says()
+			owner.until(func(r *run) bool {
+				return r.code == 0 && len(read[map[string]connected](r)["late"].Connections) > 0
+			}, "offers", "--format", "json")
+
+			// What is offered on the controller itself, by its administrator, is
+			// taken in.
+			behind := alice + "/" + shop + ".behind"
+			direct := c.direct(t, c.east, c.bin.Juju41)
+			direct.juju("switch", alice+"/"+shop).says()
+			direct.juju("offer", "db:src", "behind").says("available")
+			friend.juju("show-offer", behind).fails("not found")
+			if err := c.stack.Server.Estate.RefreshAllOffers(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			owner.juju("show-offer", behind).says("requirer", "admin")
+			friend.juju("show-offer", behind).fails("not found")
+			owner.juju("grant", bob, "consume", behind).says()
+			friend.juju("consume", behind).says()
+			direct.juju("remove-offer", "-y", "admin/"+shop+".behind").fails("not found")
+			direct.juju("remove-offer", "-y", behind).says()
+			if err := c.stack.Server.Estate.RefreshAllOffers(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			friend.juju("show-offer", behind).fails("not found")
 		})
 	}
 }

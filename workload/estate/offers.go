@@ -1009,7 +1009,7 @@ func (e *Estate) RefreshOffers(ctx context.Context, c Controller) error {
 		case o.State != OfferLive:
 		case there:
 			err = e.Store.SaveOffer(ctx, o.UUID, d)
-		case o.CreatedAt.Before(e.Now().Add(-e.callTimeout())):
+		default:
 			// The list may be older than the offer, and leaves out models of
 			// the same name: ask for this one.
 			err = e.confirmOfferGone(ctx, c, o)
