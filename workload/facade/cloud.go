@@ -236,6 +236,9 @@ func credential(ctx context.Context, c *Connection, args params.Entities) (param
 }
 
 func credentialContents(ctx context.Context, c *Connection, args params.CloudCredentialArgs) (params.CredentialContentResults, error) {
+	if len(args.Credentials) == 0 {
+		return allCredentialContents(ctx, c, args.IncludeSecrets)
+	}
 	var tags []names.CloudCredentialTag
 	for _, a := range args.Credentials {
 		path := a.CloudName + "/" + c.user.Name + "/" + a.CredentialName
@@ -244,19 +247,26 @@ func credentialContents(ctx context.Context, c *Connection, args params.CloudCre
 		}
 		tags = append(tags, names.NewCloudCredentialTag(path))
 	}
-	if len(args.Credentials) == 0 {
-		all, err := c.server.Estate.Credentials(ctx, *c.user, c.user.Name, "")
-		if err != nil {
-			return params.CredentialContentResults{}, err
-		}
-		for _, found := range all {
-			tags = append(tags, found.Tag())
-		}
-	}
 	return params.CredentialContentResults{Results: each(tags, func(tag names.CloudCredentialTag) params.CredentialContentResult {
 		info, err := c.credentialContent(ctx, tag, args.IncludeSecrets)
 		return params.CredentialContentResult{Result: info, Error: c.wireError(ctx, err)}
 	})}, nil
+}
+
+func allCredentialContents(ctx context.Context, c *Connection, withSecrets bool) (params.CredentialContentResults, error) {
+	all, err := c.server.Estate.Credentials(ctx, *c.user, c.user.Name, "")
+	if err != nil {
+		return params.CredentialContentResults{}, err
+	}
+	results := []params.CredentialContentResult{}
+	for _, found := range all {
+		info, err := c.credentialContent(ctx, found.Tag(), withSecrets)
+		if estate.Is(err, estate.CodeNotFound) {
+			continue // removed since it was listed
+		}
+		results = append(results, params.CredentialContentResult{Result: info, Error: c.wireError(ctx, err)})
+	}
+	return params.CredentialContentResults{Results: results}, nil
 }
 
 func (c *Connection) credentialContent(ctx context.Context, tag names.CloudCredentialTag, withSecrets bool) (*params.ControllerCredentialInfo, error) {
