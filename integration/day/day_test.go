@@ -545,8 +545,8 @@ func (w *workday) revoke() {
 }
 
 func (w *workday) destroyModels() {
-	// Juju's own time: its provisioner, which tries again and again to start the machines of
-	// the units where none can be started, has to give each up first.
+	// Juju takes seconds to remove applications whose units have no machine, but now and then
+	// on a busy machine more than a minute.
 	w.me.patience = 4 * time.Minute
 	for model, on := range map[string]*session{w.eastern: w.onEast, w.western: w.onWest} {
 		w.me.juju("destroy-model", w.theirs(model), "--no-prompt", "--force", "--no-wait", "--timeout", "30s").says()
