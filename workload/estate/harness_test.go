@@ -29,7 +29,7 @@ var (
 	bob   = estate.User{Name: "bob@example.com"}
 )
 
-// world is an estate on a real PostgreSQL and OpenFGA, with simulated
+// world is an estate on a real PostgreSQL, and an OpenFGA in this process, with simulated
 // controllers of two generations.
 type world struct {
 	*testing.T
@@ -51,7 +51,7 @@ func newWorld(t *testing.T) *world {
 	store, err := postgres.Open(ctx, db.NewDatabase(t), postgres.Options{Log: log})
 	must(t, err)
 	t.Cleanup(store.Close)
-	permissions, err := embedded.Open(ctx, embedded.Config{DSN: db.NewDatabase(t)})
+	permissions, err := embedded.Open(ctx, embedded.Config{}) // in memory
 	must(t, err)
 	t.Cleanup(func() { _ = permissions.Close() })
 	secrets, err := sealed.New(store.Pool(), []byte("a key of thirty-two bytes or more"))
