@@ -268,20 +268,20 @@ func TestGrantsAndRevokesMeanWhatTheyMeanInJuju(t *testing.T) {
 	has("")
 }
 
-// died is what a process says that stops in the middle.
-var died = errors.New("died")
+// errDied is what a process says that stops in the middle.
+var errDied = errors.New("died")
 
 // dieAt runs f until it reaches a step, and reports whether it did.
 func (w *world) dieAt(step string, f func()) (reached bool) {
 	w.Pause = func(at string) {
 		if at == step {
-			panic(died)
+			panic(errDied)
 		}
 	}
 	defer func() {
 		w.Pause = nil
 		if p := recover(); p != nil {
-			if p != died {
+			if p != errDied {
 				panic(p)
 			}
 			reached = true

@@ -148,6 +148,8 @@ func story(name string, version int) []step {
 			model("ShowController", `{"controller-name":"juju41"}`), model("ShowController", `{"controller-name":"none"}`),
 			model("SetControllerDeprecated", `{"name":"juju36","deprecated":true}`), model("SetControllerDeprecated", `{"name":"juju36","deprecated":false}`),
 			model("RemoveController", `{"name":"none"}`),
+			model("ImportModel", `{"controller":"juju41","model-tag":"model-00000000-0000-4000-8000-000000000000","owner":"bob@example.com"}`),
+			model("UpdateMigratedModel", `{"model-tag":"model-00000000-0000-4000-8000-000000000000","target-controller":"juju41"}`),
 		}
 	}
 	return nil

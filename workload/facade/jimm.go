@@ -25,6 +25,8 @@ var jimmMethods = methods{
 	"AddCloudToController":      call(addCloudToController),
 	"AddModelToController":      call(addModelToController),
 	"RemoveCloudFromController": call(removeCloudFromController),
+	"ImportModel":               call(importModel),
+	"UpdateMigratedModel":       call(updateMigratedModel),
 	"AddRelation":               call(addRelation),
 	"RemoveRelation":            call(removeRelation),
 	"CheckRelation":             call(checkRelation),

@@ -147,18 +147,3 @@ func endSessions(t testing.TB, dsn, statement string) int {
 		where datname = current_database() and pid <> pg_backend_pid() and query like $1`, statement).Scan(&n))
 	return n
 }
-
-// eventually waits for a condition.
-func eventually(t testing.TB, what string, condition func() bool) {
-	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(20 * time.Second)
-	for !condition() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("waited 20 s in vain until %s", what)
-		}
-	}
-}
