@@ -158,19 +158,7 @@ func story(name string, version int) []step {
 // TestFramesOfEachMethod asks each method of each version of each facade over a
 // websocket, and compares request and reply with testdata/frames.
 func TestFramesOfEachMethod(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
-	defer cancel()
-	stack, err := dev.Start(ctx, dev.Options{Dir: filepath.Join(t.TempDir(), "dev"), Juju: "sim"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := stack.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
-	w := &wire{t: t, ctx: ctx, stack: stack, kept: map[string]string{}}
-	w.logIn()
+	w := newWire(t)
 	served := facade.Served()
 	// A credential is there before models need it.
 	names := append([]string{"Cloud"}, slices.DeleteFunc(slices.Sorted(maps.Keys(served)), func(s string) bool { return s == "Cloud" })...)
@@ -182,6 +170,80 @@ func TestFramesOfEachMethod(t *testing.T) {
 			})
 		}
 	}
+}
+
+func TestBulkCallsAnswerEachItemInOrder(t *testing.T) {
+	w := newWire(t)
+	info := w.ask("ModelManager", 11, "", "CreateModel", `{"name":"m","cloud-tag":"cloud-dev"}`)
+	model := at(t, info, "response.uuid")
+	for _, n := range []int{0, 1, 10_000} {
+		tags := make([]string, n)
+		for i := range tags {
+			switch i % 3 {
+			case 0:
+				tags[i] = "nonsense"
+			case 1:
+				tags[i] = fmt.Sprintf("model-00000000-0000-4000-8000-%012d", i)
+			case 2:
+				tags[i] = "model-nothing"
+			}
+		}
+		if n > 1 {
+			tags[n-1] = "model-" + model
+		}
+		var args struct {
+			Entities []map[string]string `json:"entities"`
+		}
+		for _, tag := range tags {
+			args.Entities = append(args.Entities, map[string]string{"tag": tag})
+		}
+		b, err := json.Marshal(args)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var reply struct {
+			Response struct {
+				Results []struct {
+					Error  *struct{ Message, Code string }
+					Result *struct{ UUID string }
+				}
+			}
+		}
+		w.decode(w.ask("ModelManager", 11, "", "ModelInfo", string(b)), &reply)
+		results := reply.Response.Results
+		if len(results) != n {
+			t.Fatalf("%d items have %d results", n, len(results))
+		}
+		for i, r := range results {
+			switch {
+			case n > 1 && i == n-1:
+				if r.Result == nil || r.Result.UUID != model {
+					t.Errorf("the last of %d is %+v", n, r)
+				}
+			case r.Error == nil || r.Error.Code == "" || !strings.Contains(r.Error.Message, strings.TrimPrefix(tags[i], "model-")):
+				t.Fatalf("item %d of %d, %s, has the result %+v", i, n, tags[i], r.Error)
+			}
+		}
+	}
+}
+
+// newWire starts a JAAS and logs in to it as its administrator.
+func newWire(t *testing.T) *wire {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	t.Cleanup(cancel)
+	stack, err := dev.Start(ctx, dev.Options{Dir: filepath.Join(t.TempDir(), "dev"), Juju: "sim"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := stack.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	w := &wire{t: t, ctx: ctx, stack: stack, kept: map[string]string{}}
+	w.logIn()
+	return w
 }
 
 // wire is one connection, and the transcript of what passes on it.
