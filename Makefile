@@ -56,6 +56,11 @@ integration: ## tests with real juju clients and controllers (root, Debian; buil
 	integration/peers/build.sh >/dev/null
 	$(integration_test) -v $(integration)
 
+.PHONY: compatibility
+compatibility: ## make the table of what each juju client does through JIMM anew (as integration)
+	integration/peers/build.sh >/dev/null
+	$(integration_test) -v ./integration/compat -update
+
 .PHONY: bench
 bench: ## measure JIMM against a direct connection, with a real controller (root, Debian; ARGS="-target sim" without)
 	$(GO) run ./integration/bench $(ARGS)
