@@ -13,7 +13,7 @@ import (
 
 // ListObjects implements estate.Permissions. OpenFGA's plain list ends after
 // so many objects and its stream only at its deadline, both without a word. A
-// plain list that has fewer is complete, and costs a tenth of the stream, which
+// plain list that has fewer is complete, and costs a third of the stream, which
 // is a message for each object. Else the stream is taken, and if that took as
 // long as the deadline, the list is made from the tuples themselves.
 func (p *Permissions) ListObjects(ctx context.Context, u estate.User, relation estate.Relation, kind estate.Kind) ([]string, error) {
