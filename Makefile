@@ -62,8 +62,9 @@ compatibility: ## make the table of what each juju client does through JIMM anew
 	$(integration_test) -v ./integration/compat -update
 
 .PHONY: bench
-bench: ## measure JIMM against a direct connection, with a real controller (root, Debian; ARGS="-target sim" without)
+bench: ## measure JIMM against a direct connection, with a real controller (root, Debian; ARGS="-target sim" without), and long lists
 	$(GO) run ./integration/bench $(ARGS)
+	$(GO) run ./integration/bench/lists
 
 .PHONY: fmt
 fmt: ## format the Go files
