@@ -45,6 +45,8 @@ type config struct {
 
 	OpenFGAURL, OpenFGAToken       string
 	OpenFGAStore, OpenFGAAuthModel string
+	// OpenFGAObjects is how many objects the server lists; negative: all.
+	OpenFGAObjects int
 
 	SecretKeys [][]byte
 }
@@ -192,6 +194,13 @@ func parseConfig(environ []string) (config, error) {
 	}
 	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
 		v.fail("OPENFGA_PORT", "must be a port number, not %q", port)
+	}
+	objects, err := strconv.Atoi(v.text("OPENFGA_LIST_OBJECTS_MAX_RESULTS", "1000"))
+	if err != nil || objects < 0 {
+		v.fail("OPENFGA_LIST_OBJECTS_MAX_RESULTS", "must be the number that the OpenFGA server is set to, 0 for no limit")
+	}
+	if c.OpenFGAObjects = objects; objects == 0 {
+		c.OpenFGAObjects = -1
 	}
 	c.OpenFGAURL = scheme + "://" + net.JoinHostPort(host, port)
 	v.unknown()

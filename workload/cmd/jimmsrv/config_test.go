@@ -37,6 +37,7 @@ func TestEveryProblemIsListedAtOnce(t *testing.T) {
 	_, err := parseConfig([]string{
 		"JIMM_UUID=one", "JIMM_DNS_NAME=https://jimm.example.com", "JIMM_OAUTH_ISSUER_URL=idp", "JIMM_JWT_EXPIRY=soon",
 		"JIMM_SESSION_SECRET_KEY=" + secret, "JIMM_ADMINS=bob", "JIMM_DNS_NAM=x", "JIMM_LOG_LEVEL=loud", "OPENFGA_PORT=0",
+		"OPENFGA_LIST_OBJECTS_MAX_RESULTS=many",
 	})
 	if err == nil {
 		t.Fatal("no error")
@@ -55,6 +56,7 @@ func TestEveryProblemIsListedAtOnce(t *testing.T) {
 		"JIMM_LOG_LEVEL must be",
 		"OPENFGA_HOST is missing",
 		"OPENFGA_PORT must be a port number",
+		"OPENFGA_LIST_OBJECTS_MAX_RESULTS must be the number",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in:\n%v", want, err)

@@ -57,8 +57,8 @@ func run(ctx context.Context) error {
 	}
 	permissions, err := openfga.Connect(ctx, openfga.Config{
 		URL: c.OpenFGAURL, StoreID: c.OpenFGAStore, ModelID: c.OpenFGAAuthModel, Token: c.OpenFGAToken,
-		StoreName: "jimm",
-		Lock:      func(ctx context.Context) (func(), error) { return store.Lock(ctx, "openfga") },
+		StoreName: "jimm", ObjectsLimit: c.OpenFGAObjects,
+		Lock: func(ctx context.Context) (func(), error) { return store.Lock(ctx, "openfga") },
 	})
 	if err != nil {
 		return err
