@@ -178,7 +178,7 @@ func (g *Gateway) loginResult(raw json.RawMessage, address string) (json.RawMess
 	if err != nil || net.ParseIP(hostname) != nil {
 		hostname = "" // the DNS name is also what clients verify the certificate against
 	}
-	if err := set("servers", servers(address)); err != nil {
+	if err := set("servers", Servers(address)); err != nil {
 		return nil, err
 	}
 	if err := set("public-dns-name", hostname); err != nil {
@@ -190,9 +190,9 @@ func (g *Gateway) loginResult(raw json.RawMessage, address string) (json.RawMess
 	return json.Marshal(result)
 }
 
-// servers returns the API servers clients shall know. One behind a path prefix
+// Servers returns the API servers clients shall know. One behind a path prefix
 // can't be said in them: the client then keeps the address it dialled.
-func servers(address string) [][]params.HostPort {
+func Servers(address string) [][]params.HostPort {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return [][]params.HostPort{}

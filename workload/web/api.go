@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"jimm/workload/facade"
+	"jimm/workload/gateway"
 	"jimm/workload/rpc"
 )
 
@@ -25,7 +26,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // Upgrade has answered
 	}
-	c := a.Facades.Connect(a.NewID(), Servers(r))
+	c := a.Facades.Connect(a.NewID(), gateway.Servers(gateway.RequestAddress(r)))
 	defer c.Close()
 	err = rpc.Serve(r.Context(), conn, c, rpc.ServeOptions{Log: a.Log, Waits: waits})
 	if err != nil {

@@ -4,17 +4,12 @@ package web
 
 import (
 	"fmt"
-	"net"
 	"net/http"
-	"net/url"
 	"path"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/juju/names/v6"
-
-	"github.com/juju/juju/rpc/params"
 )
 
 // Routes are the handlers of the public listener.
@@ -118,27 +113,4 @@ func hostile(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
-}
-
-// Servers returns our own address as the client reached it: what a login
-// result tells a client to come back to.
-func Servers(r *http.Request) [][]params.HostPort {
-	u := url.URL{Host: r.Host}
-	host, port := u.Hostname(), 443
-	if r.TLS == nil && r.Header.Get("X-Forwarded-Proto") != "https" {
-		port = 80
-	}
-	if p, err := strconv.Atoi(u.Port()); err == nil {
-		port = p
-	}
-	address := params.Address{Value: host, Type: "hostname", Scope: "public"}
-	if ip := net.ParseIP(host); ip != nil {
-		address.Type = "ipv6"
-		if ip.To4() != nil {
-			address.Type = "ipv4"
-		}
-		// A client passes over machine-local addresses unless it is told that
-		// this one is for all.
-	}
-	return [][]params.HostPort{{{Address: address, Port: port}}}
 }
