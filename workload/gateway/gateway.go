@@ -150,14 +150,17 @@ func (g *Gateway) ServeModel(w http.ResponseWriter, r *http.Request, modelUUID s
 }
 
 // RequestAddress returns the address a request was made to: its Host, with the
-// default port of HTTPS if it names none, and what stands before /model/ in its
-// path.
+// default port of HTTPS if it names none, and what stands before /model/, or
+// /api at the end, in its path.
 func RequestAddress(r *http.Request) string {
 	host := r.Host
 	if _, _, err := net.SplitHostPort(host); err != nil {
 		host = net.JoinHostPort(strings.Trim(host, "[]"), "443")
 	}
-	prefix, _, _ := strings.Cut(r.URL.Path, "/model/")
+	prefix, _, ok := strings.Cut(r.URL.Path, "/model/")
+	if !ok {
+		prefix = strings.TrimSuffix(r.URL.Path, "/api")
+	}
 	return host + strings.TrimSuffix(prefix, "/")
 }
 
