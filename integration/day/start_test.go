@@ -203,7 +203,7 @@ func (n *newcomer) session() *session {
 // freePorts gives the first of some ports in a row that nobody listens on.
 func freePorts(t *testing.T) int {
 	t.Helper()
-	const inARow = 3
+	const inARow = 4
 	for port := 20000; port < 30000; port += inARow {
 		free := true
 		for i := range inARow {

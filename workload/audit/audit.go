@@ -220,6 +220,13 @@ func (l *Log) Close(ctx context.Context) error {
 	return nil
 }
 
+// Pending returns how many events wait to be written.
+func (l *Log) Pending() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.pending)
+}
+
 // write is the log's writer; it ends after Close.
 func (l *Log) write() {
 	defer close(l.done)

@@ -41,9 +41,10 @@ or, for scripts with a client of Juju 4, without a browser:
 
 The browser does not know the certificate of %s: accept it once.
 Then: juju add-model hello && juju models
+What JIMM does is at http://%s/metrics and /debug/status.
 All state is in %s; the same settings are in its file env.
 Ctrl-C stops everything; the next start goes on from here; --fresh starts over.
 `, shellQuote(s.CAFile), s.Address,
 		Alice.Email, Alice.Password, Bob.Email, Bob.Password,
-		ServiceAccount, ServiceSecret, s.Issuer, s.options.Dir)
+		ServiceAccount, ServiceSecret, s.Issuer, s.Internal, s.options.Dir)
 }

@@ -22,6 +22,7 @@ import (
 	"jimm/workload/estate"
 	"jimm/workload/idp"
 	"jimm/workload/login"
+	"jimm/workload/observe"
 	"jimm/workload/openfga/embedded"
 	"jimm/workload/postgres"
 	"jimm/workload/postgres/cluster"
@@ -40,7 +41,8 @@ type Options struct {
 	// Fresh forgets what an earlier start left in Dir.
 	Fresh bool
 	// Port is JIMM's on 127.0.0.1; the identity provider has the next one, and
-	// the key set for real controllers the one after that. 0 takes free ones.
+	// the key set for real controllers the one after that, metrics and health
+	// the third. 0 takes free ones.
 	Port int
 	// Log is for the server; nil is a file in Dir.
 	Log *slog.Logger
@@ -57,6 +59,8 @@ type Options struct {
 type Stack struct {
 	// Address is JIMM's, host:port; CAFile holds the certificate to trust.
 	Address, CAFile string
+	// Internal is where those who run JIMM ask it, host:port, plain HTTP.
+	Internal string
 	// Issuer is the identity provider's.
 	Issuer string
 	Server *server.Server
@@ -191,9 +195,11 @@ func (s *Stack) startServer(ctx context.Context) error {
 			return err
 		}
 	}
-	if s.Store, err = postgres.Open(ctx, pg.DSN("jimm"), postgres.Options{Log: s.log}); err != nil {
+	watch := observe.New(observe.Options{Version: "development"})
+	if s.Store, err = postgres.Open(ctx, pg.DSN("jimm"), postgres.Options{Log: s.log, Tracer: watch.Queries()}); err != nil {
 		return err
 	}
+	watch.Pool(s.Store.Pool())
 	s.later(func() error { s.Store.Close(); return nil })
 	secrets, err := sealed.New(s.Store.Pool(), []byte(s.state.SealKey))
 	if err != nil {
@@ -247,7 +253,7 @@ func (s *Stack) startServer(ctx context.Context) error {
 		return trail.Close(ctx)
 	})
 	config := server.Config{
-		UUID: s.state.UUID, DNSName: s.Address, Admins: []string{Admin.Name}, Version: "development", Log: s.log,
+		UUID: s.state.UUID, DNSName: s.Address, Admins: []string{Admin.Name}, Version: "development", Log: s.log, Instruments: watch,
 		Freshness: estate.Freshness{Slow: 5 * time.Second},
 	}
 	if s.options.Server != nil {
@@ -261,6 +267,12 @@ func (s *Stack) startServer(ctx context.Context) error {
 	}
 	s.later(func() error { s.Server.Close(); return nil })
 	s.later(serve(front, tlsConfig, s.Server.Handler(), s.log))
+	inside, err := listen(nextPort(s.options.Port, 3))
+	if err != nil {
+		return err
+	}
+	s.Internal = inside.Addr().String()
+	s.later(serve(inside, nil, s.Server.InternalHandler(), s.log))
 
 	working, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})

@@ -234,6 +234,9 @@ type ModelStore interface {
 	// ListedModels is Models for long lists: what controllers said is left JSON,
 	// and left out unless documents is true.
 	ListedModels(ctx context.Context, uuids []string, documents bool) ([]ListedModel, error)
+	// CountModels returns how many models each controller has, by its UUID,
+	// creating ones left out.
+	CountModels(ctx context.Context) (map[string]int, error)
 	// ModelsOn returns a controller's models in any state.
 	ModelsOn(ctx context.Context, controllerUUID string) ([]Model, error)
 	// ModelsUsing returns the models that use a credential (cloud/owner/name).

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/juju/names/v6"
@@ -88,7 +89,11 @@ type Gateway struct {
 	stop     context.CancelFunc
 	sessions sync.WaitGroup
 	stopping sync.RWMutex
+	open     atomic.Int64
 }
+
+// Connections returns how many clients are connected.
+func (g *Gateway) Connections() int { return int(g.open.Load()) }
 
 // New returns a gateway. Close ends it.
 func New(c Config) *Gateway {
@@ -143,8 +148,10 @@ func (g *Gateway) ServeModel(w http.ResponseWriter, r *http.Request, modelUUID s
 	conn.SetMaxFrame(maxLoginFrame)
 	s := newSession(g, conn, modelUUID, g.Admission(r), g.Address(r))
 	g.sessions.Add(1)
+	g.open.Add(1)
 	go func() {
 		defer g.sessions.Done()
+		defer g.open.Add(-1)
 		s.run()
 	}()
 }

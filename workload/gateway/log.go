@@ -51,6 +51,8 @@ func (t *Transfer) serveLog(w http.ResponseWriter, r *http.Request) {
 	t.streams.Add(1)
 	t.mu.Unlock()
 	defer t.streams.Done()
+	t.open.Add(1)
+	defer t.open.Add(-1)
 
 	upgrader := websocket.Upgrader{HandshakeTimeout: logDial, CheckOrigin: t.config.CheckOrigin, ReadBufferSize: 512, WriteBufferPool: &logBuffers}
 	client, err := upgrader.Upgrade(w, r, nil)

@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/juju/names/v6"
 
@@ -72,6 +73,7 @@ type Transfer struct {
 	mu      sync.Mutex
 	closed  bool
 	streams sync.WaitGroup
+	open    atomic.Int64
 	// transports are by controller UUID.
 	transports map[string]*transport
 }
@@ -101,6 +103,9 @@ func NewTransfer(c TransferConfig) *Transfer {
 	}
 	return t
 }
+
+// Streams returns how many clients read a log.
+func (t *Transfer) Streams() int { return int(t.open.Load()) }
 
 // Close ends the log streams and waits for them, and lets go of the
 // connections to controllers. Requests under way end on their own.

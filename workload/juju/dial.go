@@ -38,9 +38,29 @@ type Dialer struct {
 	Timeout time.Duration
 	// Options are those of the connections made.
 	Options rpc.Options
+	// Observer, where set, is told of what is asked of controllers.
+	Observer Observer
 
 	mu  sync.Mutex
 	tls map[string]trust // by controller UUID
+}
+
+// Observer is told when something begins; the function it returns is called
+// when that has ended.
+type Observer interface {
+	// Dial is connecting to a controller; c.UUID is empty before it is known.
+	Dial(ctx context.Context, c estate.Controller) (context.Context, func(error))
+	// Call is a call of a controller, a login among them, that is not one that
+	// waits for something to happen.
+	Call(ctx context.Context, c estate.Controller, facade, method string) (context.Context, func(error))
+}
+
+// observe tells the observer, if there is one, of a call.
+func (d *Dialer) observe(ctx context.Context, c estate.Controller, facade, method string) (context.Context, func(error)) {
+	if d.Observer == nil || method == "Next" {
+		return ctx, func(error) {}
+	}
+	return d.Observer.Call(ctx, c, facade, method)
 }
 
 // trust is how the TLS of one controller is checked. The sessions in it make a
@@ -54,7 +74,12 @@ type trust struct {
 // Dial opens a connection to a controller: path is /api or /model/<uuid>/api.
 // The public address is tried first, then all others at once. Nobody is logged
 // in on it yet. CodeConnectionFailed if no address answers.
-func (d *Dialer) Dial(ctx context.Context, c estate.Controller, path string) (*rpc.Conn, error) {
+func (d *Dialer) Dial(ctx context.Context, c estate.Controller, path string) (_ *rpc.Conn, err error) {
+	if d.Observer != nil {
+		var ended func(error)
+		ctx, ended = d.Observer.Dial(ctx, c)
+		defer func() { ended(err) }()
+	}
 	config, err := d.TLSConfig(c)
 	if err != nil {
 		return nil, err

@@ -125,7 +125,9 @@ func (p *Peers) dialUser(ctx context.Context, c estate.Controller, path string, 
 		conn.Abort()
 		return nil, nil, err
 	}
-	response, err := Login(ctx, conn, u.Tag(), token)
+	loginCtx, ended := p.dialer.observe(ctx, c, "Admin", "Login")
+	response, err := Login(loginCtx, conn, u.Tag(), token)
+	ended(err)
 	if err != nil {
 		conn.Abort()
 		return nil, nil, loginError(c, err)
@@ -290,6 +292,16 @@ func (p *peer) BestVersion(facade string, most int) int {
 // it was sent is made again on a new one, once, unless it is about an object
 // (id) that went with the connection. A call that was sent never is.
 func (p *peer) Call(ctx context.Context, facade string, version int, id, method string, args, result any) error {
+	if p.peers == nil {
+		return p.send(ctx, facade, version, id, method, args, result)
+	}
+	ctx, ended := p.peers.dialer.observe(ctx, p.controller, facade, method)
+	err := p.send(ctx, facade, version, id, method, args, result)
+	ended(err)
+	return err
+}
+
+func (p *peer) send(ctx context.Context, facade string, version int, id, method string, args, result any) error {
 	s, err := p.current()
 	if err != nil {
 		return err

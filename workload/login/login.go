@@ -212,6 +212,15 @@ func (s *Service) discover(ctx context.Context) (*oidc.Provider, error) {
 	return provider, nil
 }
 
+// Ping makes sure that the issuer answers. It asks for the discovery document
+// each time; what is known of the issuer stays.
+func (s *Service) Ping(ctx context.Context) error {
+	if _, err := oidc.NewProvider(s.clientContext(ctx), s.config.Issuer); err != nil {
+		return fmt.Errorf("the identity provider does not answer as it should: %w", err)
+	}
+	return nil
+}
+
 // clientContext makes the libraries use our HTTP client.
 func (s *Service) clientContext(ctx context.Context) context.Context {
 	return oidc.ClientContext(ctx, s.client)

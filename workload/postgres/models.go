@@ -188,6 +188,19 @@ func (s *Store) Models(ctx context.Context, uuids []string) ([]estate.Model, err
 	return s.listModels(ctx, `state <> 'creating' and uuid = any($1) order by owner, name`, uuids)
 }
 
+// CountModels is part of estate.ModelStore.
+func (s *Store) CountModels(ctx context.Context) (map[string]int, error) {
+	rows, _ := s.pool.Query(ctx, `select controller_uuid, count(*) from models where state <> 'creating' group by controller_uuid`)
+	counts := map[string]int{}
+	var uuid string
+	var n int
+	_, err := pgx.ForEachRow(rows, []any{&uuid, &n}, func() error { counts[uuid] = n; return nil })
+	if err != nil {
+		return nil, fail(err, "cannot count models")
+	}
+	return counts, nil
+}
+
 // ModelsOn is part of estate.ModelStore.
 func (s *Store) ModelsOn(ctx context.Context, controllerUUID string) ([]estate.Model, error) {
 	return s.listModels(ctx, `controller_uuid = $1 order by owner, name`, controllerUUID)

@@ -34,6 +34,8 @@ type Options struct {
 	// holds it (default 5 s). PostgreSQL takes a lease from a holder that has
 	// been silent for four times that.
 	LeaseCheck time.Duration
+	// Tracer, where set, is told of every query.
+	Tracer pgx.QueryTracer
 	// Log gets what no caller is told, such as a listener's reconnects; nil
 	// is slog.Default.
 	Log *slog.Logger
@@ -69,6 +71,7 @@ func Open(ctx context.Context, dsn string, opts Options) (*Store, error) {
 	if config.ConnConfig.RuntimeParams["application_name"] == "" {
 		config.ConnConfig.RuntimeParams["application_name"] = "jimm"
 	}
+	config.ConnConfig.Tracer = opts.Tracer
 	if err := migrateSchema(ctx, config.ConnConfig.Copy()); err != nil {
 		return nil, fmt.Errorf("cannot open database: %w", err)
 	}

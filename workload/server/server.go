@@ -23,6 +23,7 @@ import (
 	"jimm/workload/gateway"
 	"jimm/workload/juju"
 	"jimm/workload/macaroons"
+	"jimm/workload/observe"
 	"jimm/workload/rpc"
 	"jimm/workload/web"
 )
@@ -44,6 +45,10 @@ type Config struct {
 	KeyMaxAge       time.Duration
 	Version, Commit string
 	Log             *slog.Logger
+	// LogLevel, where set, can be changed at the internal listener.
+	LogLevel *slog.LevelVar
+	// Instruments watch the server; nil makes new ones.
+	Instruments *observe.Instruments
 
 	// SweepEvery is how often unfinished work is looked for (default 1 m).
 	SweepEvery time.Duration
@@ -83,6 +88,9 @@ type Server struct {
 	files       *gateway.Transfer
 	handler     http.Handler
 	controllers http.Handler
+	internal    http.Handler
+	watch       *observe.Instruments
+	health      *observe.Health
 }
 
 // New assembles a server. It makes signing keys if there are none, and
@@ -95,13 +103,20 @@ func New(ctx context.Context, c Config, a Adapters) (*Server, error) {
 	if c.OffersEvery <= 0 {
 		c.OffersEvery = 5 * time.Minute
 	}
+	watch := c.Instruments
+	if watch == nil {
+		watch = observe.New(observe.Options{Version: c.Version, Commit: c.Commit})
+	}
+	a.Permissions, a.Secrets = watch.Permissions(a.Permissions), watch.Secrets(a.Secrets)
+	logins := a.Logins
+	a.Logins = observedLogins{logins, watch}
 	keys, err := juju.OpenKeys(ctx, a.Secrets, juju.KeyOptions{Log: c.Log, MaxAge: c.KeyMaxAge})
 	if err != nil {
 		return nil, fmt.Errorf("cannot open signing keys: %w", err)
 	}
 	self := Self(c.DNSName)
 	tokens := &juju.Tokens{Keys: keys, Issuer: c.DNSName, Life: c.TokenLife}
-	dialer := &juju.Dialer{ClientVersion: jujuversion.Current.String()}
+	dialer := &juju.Dialer{ClientVersion: jujuversion.Current.String(), Observer: observe.Controllers{Instruments: watch}}
 	peers := juju.NewPeers(dialer, tokens, juju.PeersOptions{Self: self})
 	e := &estate.Estate{
 		Store: a.Store, Permissions: estate.Announce(a.Permissions, a.Store), Secrets: a.Secrets, Peers: peers,
@@ -130,10 +145,12 @@ func New(ctx context.Context, c Config, a Adapters) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Estate: e, config: c, keys: keys, peers: peers, gateway: g, files: transfer}
+	s := &Server{Estate: e, config: c, keys: keys, peers: peers, gateway: g, files: transfer, watch: watch}
+	api := &web.API{Facades: facades, CheckOrigin: checkOrigin, NewID: uuid.NewString, Log: c.Log, Options: rpc.Options{}, Observe: watch.Requests}
 	routes := web.Routes{
 		Prefix:    c.Prefix,
-		API:       &web.API{Facades: facades, CheckOrigin: checkOrigin, NewID: uuid.NewString, Log: c.Log, Options: rpc.Options{}},
+		Observe:   watch.HTTP,
+		API:       api,
 		Model:     g.ServeModel,
 		Log:       transfer.Log(),
 		Transfer:  transfer,
@@ -141,8 +158,23 @@ func New(ctx context.Context, c Config, a Adapters) (*Server, error) {
 		Macaroons: confirm,
 	}
 	s.handler, s.controllers = web.Handler(routes), web.ControllersHandler(routes)
+	const connections, help = "jimm_websocket_concurrent_connections", "Websockets of clients: of controller connections (api), model connections (model) and log streams (log)."
+	for kind, count := range map[string]func() int{"api": api.Connections, "model": g.Connections, "log": transfer.Streams} {
+		watch.Value("gauge", connections, help, func() float64 { return float64(count()) }, "type", kind)
+	}
+	if a.Audit != nil {
+		watch.Value("gauge", "jimm_audit_pending_events", "Audit events that wait to be written.", func() float64 { return float64(a.Audit.Pending()) })
+	}
+	watch.Estate(a.Store, c.Log)
+	a.Logins = logins // the one that can be asked whether it answers
+	s.health = observe.NewHealth(watch, s.checks(a)...)
+	s.internal = watch.Handler(s.health, levels(c.LogLevel), c.Version, c.Commit)
 	return s, nil
 }
+
+// InternalHandler serves those who run JIMM: metrics, health, profiles. Nobody
+// else must reach it.
+func (s *Server) InternalHandler() http.Handler { return s.internal }
 
 func (s *Server) keySet() ([]byte, time.Duration) { return s.keys.JWKS(), s.keys.MaxAge() }
 
@@ -153,6 +185,9 @@ func (s *Server) Handler() http.Handler { return s.handler }
 // consume an offer.
 func (s *Server) KeySetHandler() http.Handler { return s.controllers }
 
+// healthEvery is how often all that the server depends on is looked at.
+const healthEvery = 20 * time.Second
+
 // Run does the background work until ctx ends: it keeps the signing keys, keeps
 // up with its share of the controllers, and finishes what dead processes left,
 // which one of all units that share a store does.
@@ -161,6 +196,7 @@ func (s *Server) Run(ctx context.Context) {
 	running.Go(func() { s.keys.Run(ctx) })
 	running.Go(func() { s.Estate.KeepFresh(ctx, s.config.Freshness) })
 	running.Go(func() { s.lead(ctx) })
+	running.Go(func() { s.health.Run(ctx, healthEvery) })
 	running.Wait()
 }
 
@@ -175,6 +211,8 @@ func (s *Server) Close() {
 func (s *Server) lead(ctx context.Context) {
 	for ctx.Err() == nil {
 		_, err := s.Estate.Store.Lead(ctx, "background", func(ctx context.Context) error {
+			s.watch.Leading(true)
+			defer s.watch.Leading(false)
 			var running sync.WaitGroup
 			running.Go(func() { s.every(ctx, s.config.SweepEvery, "sweep", s.Estate.Sweep) })
 			running.Go(func() { s.every(ctx, s.config.OffersEvery, "offers", s.Estate.RefreshAllOffers) })
@@ -190,7 +228,7 @@ func (s *Server) lead(ctx context.Context) {
 
 func (s *Server) every(ctx context.Context, period time.Duration, what string, f func(context.Context) error) {
 	for ctx.Err() == nil {
-		if err := f(ctx); err != nil && ctx.Err() == nil {
+		if err := s.watch.Work(ctx, what, f); err != nil && ctx.Err() == nil {
 			s.config.Log.Warn("background work is not complete", "work", what, "error", err)
 		}
 		wait(ctx, period)

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"sync/atomic"
 
 	"jimm/workload/facade"
 	"jimm/workload/gateway"
@@ -18,7 +19,15 @@ type API struct {
 	NewID       func() string
 	Log         *slog.Logger
 	Options     rpc.Options
+	// Observe, where set, wraps what answers requests; waits reports those that
+	// wait for a person or for something to happen.
+	Observe func(next rpc.Handler, waits func(*rpc.Request) bool) rpc.Handler
+
+	connections atomic.Int64
 }
+
+// Connections returns how many there are.
+func (a *API) Connections() int { return int(a.connections.Load()) }
 
 // ServeHTTP makes a connection and answers its requests until it ends.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -28,7 +37,13 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	c := a.Facades.Connect(a.NewID(), gateway.Servers(gateway.RequestAddress(r)))
 	defer c.Close()
-	err = rpc.Serve(r.Context(), conn, c, rpc.ServeOptions{Log: a.Log, Waits: waits})
+	a.connections.Add(1)
+	defer a.connections.Add(-1)
+	var handler rpc.Handler = c
+	if a.Observe != nil {
+		handler = a.Observe(handler, waits)
+	}
+	err = rpc.Serve(r.Context(), conn, handler, rpc.ServeOptions{Log: a.Log, Waits: waits})
 	if err != nil {
 		a.Log.DebugContext(r.Context(), "controller connection broke", "connection", c.ID, "error", err)
 	}

@@ -30,6 +30,16 @@ type Routes struct {
 	KeySet func() (jwks []byte, maxAge time.Duration)
 	// Macaroons confirms to controllers who may consume an offer: /macaroons/...
 	Macaroons http.Handler
+	// Observe, where set, wraps all of it; it sees the pattern of a request.
+	Observe func(http.Handler) http.Handler
+}
+
+func (r Routes) serve(mux *http.ServeMux) http.Handler {
+	var all http.Handler = mux
+	if r.Observe != nil {
+		all = r.Observe(all)
+	}
+	return hostile(stripPrefix(r.Prefix, all))
 }
 
 // Handler returns the handler of the public listener.
@@ -47,7 +57,7 @@ func Handler(r Routes) http.Handler {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = w.Write([]byte("ok\n"))
 	})
-	return hostile(stripPrefix(r.Prefix, mux))
+	return r.serve(mux)
 }
 
 // What controllers ask us: keySetPath is the end of login-token-refresh-url, in
@@ -63,7 +73,7 @@ func ControllersHandler(r Routes) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET "+keySetPath, keySet(r.KeySet))
 	mux.Handle(macaroonsPath, r.Macaroons)
-	return hostile(stripPrefix(r.Prefix, mux))
+	return r.serve(mux)
 }
 
 func keySet(keySet func() (jwks []byte, maxAge time.Duration)) http.HandlerFunc {

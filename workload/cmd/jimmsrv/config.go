@@ -22,16 +22,18 @@ import (
 // config is what jimmsrv is told by its environment. docs/reference/configuration.md
 // explains each variable to people; keep the two together.
 type config struct {
-	UUID           string
-	DNSName        string // host[:port], without the path
-	Prefix         string // the path of JIMM_DNS_NAME
-	ListenAddress  string
-	TLSCertificate string // file
-	TLSKey         string // file
-	DSN            string
-	Admins         []string
-	LogLevel       slog.Level
-	Origins        []string
+	UUID          string
+	DNSName       string // host[:port], without the path
+	Prefix        string // the path of JIMM_DNS_NAME
+	ListenAddress string
+	// InternalAddress is for those who run JIMM, empty for no such listener.
+	InternalAddress string
+	TLSCertificate  string // file
+	TLSKey          string // file
+	DSN             string
+	Admins          []string
+	LogLevel        slog.Level
+	Origins         []string
 
 	Issuer, ClientID, ClientSecret string
 	Scopes, ClientScopes           []string
@@ -113,6 +115,7 @@ func parseConfig(environ []string) (config, error) {
 	c := config{
 		UUID:             v.required("JIMM_UUID", "a UUID that never changes, such as uuidgen prints"),
 		ListenAddress:    v.text("JIMM_LISTEN_ADDR", ":8080"),
+		InternalAddress:  v.text("JIMM_INTERNAL_LISTEN_ADDR", ":9090"),
 		TLSCertificate:   v.text("JIMM_TLS_CERT", ""),
 		TLSKey:           v.text("JIMM_TLS_KEY", ""),
 		DSN:              v.required("JIMM_DSN", "a PostgreSQL connection string such as postgres://user@host/jimm"),
@@ -145,8 +148,10 @@ func parseConfig(environ []string) (config, error) {
 			c.DNSName, c.Prefix = u.Host, strings.TrimSuffix(u.Path, "/")
 		}
 	}
-	if _, _, err := net.SplitHostPort(c.ListenAddress); err != nil {
-		v.fail("JIMM_LISTEN_ADDR", "must be host:port or :port, not %q", c.ListenAddress)
+	for name, address := range map[string]string{"JIMM_LISTEN_ADDR": c.ListenAddress, "JIMM_INTERNAL_LISTEN_ADDR": c.InternalAddress} {
+		if _, _, err := net.SplitHostPort(address); err != nil {
+			v.fail(name, "must be host:port or :port, not %q", address)
+		}
 	}
 	if (c.TLSCertificate == "") != (c.TLSKey == "") {
 		v.fail("JIMM_TLS_CERT", "and JIMM_TLS_KEY go together: set both, or neither where a proxy in front ends TLS")

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -17,6 +18,7 @@ import (
 
 	"jimm/workload/audit"
 	"jimm/workload/login"
+	"jimm/workload/observe"
 	"jimm/workload/openfga"
 	"jimm/workload/postgres"
 	"jimm/workload/sealed"
@@ -43,14 +45,18 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: c.LogLevel}))
+	level := new(slog.LevelVar)
+	level.Set(c.LogLevel)
+	log := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
 	slog.SetDefault(log)
 
-	store, err := postgres.Open(ctx, c.DSN, postgres.Options{Log: log})
+	watch := observe.New(observe.Options{Version: version, Commit: commit})
+	store, err := postgres.Open(ctx, c.DSN, postgres.Options{Log: log, Tracer: watch.Queries()})
 	if err != nil {
 		return err
 	}
 	defer store.Close()
+	watch.Pool(store.Pool())
 	secrets, err := sealed.New(store.Pool(), c.SecretKeys...)
 	if err != nil {
 		return err
@@ -81,7 +87,7 @@ func run(ctx context.Context) error {
 	}()
 	jimm, err := server.New(ctx, server.Config{
 		UUID: c.UUID, DNSName: c.DNSName, Prefix: c.Prefix, Admins: c.Admins, Origins: c.Origins,
-		TokenLife: c.TokenLife, KeyMaxAge: c.KeyMaxAge, Version: version, Commit: commit, Log: log,
+		TokenLife: c.TokenLife, KeyMaxAge: c.KeyMaxAge, Version: version, Commit: commit, Log: log, LogLevel: level, Instruments: watch,
 	}, server.Adapters{Store: store, Permissions: permissions, Secrets: secrets, Logins: logins, Audit: trail})
 	if err != nil {
 		return err
@@ -92,7 +98,31 @@ func run(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() { defer close(done); jimm.Run(working) }()
 	defer func() { cancel(); <-done }()
+	stopInternal, err := serveInternal(ctx, c.InternalAddress, jimm.InternalHandler(), log)
+	if err != nil {
+		return err
+	}
+	defer stopInternal()
 	return serve(ctx, c, jimm.Handler(), log)
+}
+
+// serveInternal answers those who run JIMM until stop is called.
+func serveInternal(ctx context.Context, address string, handler http.Handler, log *slog.Logger) (stop func(), err error) {
+	var config net.ListenConfig
+	l, err := config.Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen at JIMM_INTERNAL_LISTEN_ADDR: %w", err)
+	}
+	s := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(l) }()
+	log.Info("listening for metrics and health", "address", l.Addr().String())
+	return func() {
+		_ = s.Close()
+		if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+			log.Error("the internal listener broke", "error", err)
+		}
+	}, nil
 }
 
 // serve answers clients until ctx ends, then lets the requests under way end.

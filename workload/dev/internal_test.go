@@ -1,0 +1,164 @@
+package dev_test
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"jimm/workload/dev"
+	"jimm/workload/observe"
+	"jimm/workload/rpc"
+)
+
+// get asks the internal listener.
+func get(t *testing.T, s *dev.Stack, path string) (status int, body string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.Internal+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	b, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer.StatusCode, string(b)
+}
+
+// connect opens a controller connection and logs in as the service account.
+func connect(t *testing.T, s *dev.Stack, secret string) (*rpc.Client, error) {
+	t.Helper()
+	ca, err := os.ReadFile(s.CAFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(ca)
+	conn, _, err := rpc.Dial(t.Context(), "wss://"+s.Address+"/api", nil, &tls.Config{RootCAs: roots}, rpc.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := rpc.NewClient(conn)
+	t.Cleanup(func() { _ = c.Close() })
+	return c, c.Call(t.Context(), "Admin", 4, "", "LoginWithClientCredentials", map[string]string{
+		"client-id": dev.ServiceAccount, "client-secret": secret,
+	}, nil)
+}
+
+// sample finds the value of one line of /metrics.
+func sample(t *testing.T, metrics, series string) float64 {
+	t.Helper()
+	found := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(series) + ` (\S+)$`).FindStringSubmatch(metrics)
+	if found == nil {
+		t.Errorf("%s is not among the metrics", series)
+		return 0
+	}
+	v, err := strconv.ParseFloat(found[1], 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func TestTheInternalListenerTellsWhatGoesOn(t *testing.T) {
+	s, err := dev.Start(t.Context(), dev.Options{Dir: t.TempDir(), Juju: "sim"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := connect(t, s, "wrong"); err == nil {
+		t.Fatal("logged in with a wrong secret")
+	}
+	c, err := connect(t, s, dev.ServiceSecret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Call(t.Context(), "ModelManager", 9, "", "ListModels", map[string]string{"tag": "user-ci@serviceaccount"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Call(t.Context(), "Hostile"+strings.Repeat("x", 50), 1, "", "Method", nil, nil); err == nil {
+		t.Fatal("an unknown facade answers")
+	}
+
+	t.Run("metrics count it", func(t *testing.T) {
+		status, metrics := get(t, s, "/metrics")
+		if status != http.StatusOK {
+			t.Fatalf("%d %s", status, metrics)
+		}
+		for series, least := range map[string]float64{
+			`jimm_auth_success_total{method="client-credentials"}`:                                       1,
+			`jimm_auth_failure_total{method="client-credentials"}`:                                       1,
+			`jimm_websocket_concurrent_connections{type="api"}`:                                          1,
+			`jimm_websocket_request_duration_seconds_count{action="ListModels",type="ModelManager"}`:     1,
+			`jimm_websocket_request_error_total{action="unknown",code="not implemented",type="unknown"}`: 1,
+			`jimm_http_request_duration_seconds_count{method="GET",route="/api",status_code="101"}`:      2,
+			`jimm_system_controller_count`:                                                               2,
+			`jimm_system_model_count{controller="juju36"}`:                                               0,
+			`jimm_system_controller_available{controller="juju36"}`:                                      1,
+			`jimm_openfga_call_duration_seconds_count{method="Write"}`:                                   1,
+			`jimm_db_query_duration_seconds_count{method="postgres.EnsureIdentity"}`:                     1,
+			`jimm_db_query_duration_seconds_count{method="sealed.PutIfVersion"}`:                         1,
+			`jimm_vault_call_duration_seconds_count{method="PutIfVersion"}`:                              1,
+			`jimm_juju_call_duration_seconds_count{controller="juju36",facade="Admin",method="Login"}`:   1,
+			`jimm_db_connections{state="limit"}`:                                                         4,
+			`jimm_build_info{commit="",version="development"}`:                                           1,
+			`jimm_juju_dial_duration_seconds_count{controller="being added"}`:                            2,
+			`jimm_audit_pending_events`:                                                                  0,
+		} {
+			if got := sample(t, metrics, series); got < least {
+				t.Errorf("%s is %v, not at least %v", series, got, least)
+			}
+		}
+		if strings.Contains(metrics, "Hostile") {
+			t.Error("a client can make up labels")
+		}
+	})
+	t.Run("status lists what JIMM depends on", func(t *testing.T) {
+		_, body := get(t, s, "/debug/status")
+		var findings map[string]observe.Finding
+		if err := json.Unmarshal([]byte(body), &findings); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"start_time", "postgresql", "openfga", "secrets", "issuer", "controllers"} {
+			if f := findings[name]; !f.Passed || f.Verdict != observe.Good || f.LastSuccess == nil {
+				t.Errorf("%s: %+v", name, f)
+			}
+		}
+	})
+	t.Run("info, live and ready answer, and the public listener does not have them", func(t *testing.T) {
+		for path, want := range map[string]string{
+			"/debug/info": `"Version": "development"`, "/debug/live": "alive", "/debug/ready": "ready", "/debug/pprof/goroutine?debug=1": "goroutine profile",
+		} {
+			if status, body := get(t, s, path); status != http.StatusOK || !strings.Contains(body, want) {
+				t.Errorf("%s: %d %.200s", path, status, body)
+			}
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+s.Address+path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			answer, err := s.Client().Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			answer.Body.Close()
+			if answer.StatusCode < 400 {
+				t.Errorf("%s is public: %d", path, answer.StatusCode)
+			}
+		}
+	})
+}

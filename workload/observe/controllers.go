@@ -1,0 +1,48 @@
+package observe
+
+import (
+	"context"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+
+	"jimm/workload/estate"
+)
+
+// Controllers measures and traces what is asked of controllers: a juju.Observer.
+type Controllers struct{ *Instruments }
+
+// Dial implements juju.Observer.
+func (i Controllers) Dial(ctx context.Context, c estate.Controller) (context.Context, func(error)) {
+	if c.UUID == "" {
+		c.Name = "being added"
+	}
+	ctx, end := i.span(ctx, "jimm.juju-dial", outgoing, attribute.String("jimm.controller", c.Name))
+	began := time.Now()
+	return ctx, func(err error) {
+		end(err)
+		i.dialDuration.WithLabelValues(c.Name).Observe(time.Since(began).Seconds())
+		if err != nil && !gaveUp(err) {
+			i.dialErrors.WithLabelValues(c.Name).Inc()
+		}
+	}
+}
+
+// Call implements juju.Observer.
+func (i Controllers) Call(ctx context.Context, c estate.Controller, facade, method string) (context.Context, func(error)) {
+	ctx, end := i.span(ctx, "jimm.juju-rpc", outgoing,
+		attribute.String("jimm.controller", c.Name), attribute.String("jimm.facade", facade), attribute.String("jimm.method", method))
+	began := time.Now()
+	return ctx, func(err error) {
+		end(err)
+		took := time.Since(began).Seconds()
+		if facade == "Pinger" {
+			i.pingDuration.WithLabelValues(c.Name).Observe(took)
+		} else {
+			i.callDuration.WithLabelValues(facade, method, c.Name).Observe(took)
+		}
+		if err != nil && !gaveUp(err) {
+			i.callErrors.WithLabelValues(facade, method, c.Name).Inc()
+		}
+	}
+}

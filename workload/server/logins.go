@@ -1,0 +1,51 @@
+package server
+
+import (
+	"context"
+
+	"jimm/workload/estate"
+	"jimm/workload/login"
+	"jimm/workload/observe"
+)
+
+// observedLogins counts and traces logins, by method.
+type observedLogins struct {
+	Logins
+	watch *observe.Instruments
+}
+
+// AwaitDevice implements facade.Logins.
+func (l observedLogins) AwaitDevice(ctx context.Context, d *login.Device) (token string, u estate.User, err error) {
+	err = l.watch.Login(ctx, "device", func(ctx context.Context) error {
+		token, u, err = l.Logins.AwaitDevice(ctx, d)
+		return err
+	})
+	return token, u, err
+}
+
+// VerifyToken implements facade.Logins.
+func (l observedLogins) VerifyToken(ctx context.Context, token string) (u estate.User, err error) {
+	err = l.watch.Login(ctx, "token", func(ctx context.Context) error {
+		u, err = l.Logins.VerifyToken(ctx, token)
+		return err
+	})
+	return u, err
+}
+
+// ClientCredentials implements facade.Logins.
+func (l observedLogins) ClientCredentials(ctx context.Context, id, secret string) (u estate.User, err error) {
+	err = l.watch.Login(ctx, "client-credentials", func(ctx context.Context) error {
+		u, err = l.Logins.ClientCredentials(ctx, id, secret)
+		return err
+	})
+	return u, err
+}
+
+// Basic implements gateway.Authenticator.
+func (l observedLogins) Basic(ctx context.Context, username, password string) (u estate.User, err error) {
+	err = l.watch.Login(ctx, "basic", func(ctx context.Context) error {
+		u, err = l.Logins.Basic(ctx, username, password)
+		return err
+	})
+	return u, err
+}
