@@ -87,8 +87,13 @@ Controller.RemoveBlocks: all
 ~JIMM.CheckRelation: tuple.object tuple.relation tuple.target_object
 ~JIMM.CheckRelations: tuples.object tuples.relation tuples.target_object
 ~JIMM.FindAuditEvents: after before user-tag model method offset limit
+~JIMM.GetGroup: uuid name
+~JIMM.GetRole: uuid name
 ~JIMM.GrantAuditLogAccess: user-tag level
 ~JIMM.ImportModel: controller model-tag owner
+~JIMM.ListGroups: limit offset
+~JIMM.ListRelationshipTuples: tuple.object tuple.relation tuple.target_object page_size resolve_uuids
+~JIMM.ListRoles: limit offset
 ~JIMM.MigrateModel: specs.model-tag specs.target-controller
 ~JIMM.PrepareModelMigration: model-tag backing-controller-name
 ~JIMM.PurgeLogs: date

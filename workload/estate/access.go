@@ -2,6 +2,7 @@ package estate
 
 import (
 	"context"
+	"strings"
 
 	"github.com/juju/names/v6"
 )
@@ -20,6 +21,21 @@ func ValidateUser(name string) error {
 			clip(name), tag.Name(), tag.Name())
 	}
 	return nil
+}
+
+// spelling is the one way in which the name of a user is written: as whoever
+// logs in under it is known (login/person.go). Service accounts have their
+// client id as it is.
+func spelling(name string) string {
+	if strings.HasSuffix(name, "@serviceaccount") {
+		return name
+	}
+	return strings.Map(func(r rune) rune {
+		if r >= 'A' && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, name)
 }
 
 // levels are the relations to one kind of object from the weakest to the
@@ -60,7 +76,7 @@ func (e *Estate) ModifyModelAccess(ctx context.Context, u User, modelUUID string
 	if err != nil {
 		return err
 	}
-	if r.Claims[r.Model.tag()] != AccessAdmin && (change.Grant || change.User != u.Name) {
+	if r.Claims[r.Model.tag()] != AccessAdmin && (change.Grant || spelling(change.User) != u.Name) {
 		return errPermission
 	}
 	return e.modifyAccess(ctx, r.Model.Object(), change)
@@ -86,6 +102,8 @@ func (e *Estate) modifyAccess(ctx context.Context, object Object, change AccessC
 		name = EveryoneID
 	} else if err := ValidateUser(name); err != nil {
 		return err
+	} else {
+		name = spelling(name)
 	}
 	l := accessLevels[object.Kind]
 	at := l.index(change.Access)

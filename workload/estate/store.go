@@ -16,6 +16,7 @@ type Store interface {
 	ModelStore
 	OfferStore
 	IdentityStore
+	UsersetStore
 	Signals
 	// Leases runs f with leases that end with it, or, with f's context, when
 	// they are lost.

@@ -14,6 +14,7 @@ func (e *Estate) Sweep(ctx context.Context) error {
 		e.sweepDying(ctx),
 		e.sweepMoves(ctx),
 		e.sweepOffers(ctx),
+		e.sweepUsersets(ctx),
 		e.dropUnservedClouds(ctx),
 	)
 }

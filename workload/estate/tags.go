@@ -41,8 +41,14 @@ func ParseTag(s string) (Tag, error) {
 	if len(s) > maxTag {
 		return fail("it is too long")
 	}
-	if !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) }) {
-		return fail("it holds spaces or control characters")
+	if !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl) {
+		return fail("it holds control characters")
+	}
+	if id, ok := strings.CutPrefix(s, string(KindIdPGroup)+"-"); ok {
+		return parseIdPGroup(id)
+	}
+	if strings.ContainsFunc(s, unicode.IsSpace) {
+		return fail("it holds spaces")
 	}
 	name, relation, hasRelation := strings.Cut(s, "#")
 	kind, id, ok := strings.Cut(name, "-")
@@ -57,6 +63,19 @@ func ParseTag(s string) (Tag, error) {
 		return fail("its id holds a character that stands for something else")
 	}
 	return Tag{Kind(kind), id, Relation(relation)}, nil
+}
+
+// parseIdPGroup parses what follows "idpgroup-". Directories allow about any
+// name, so only #member at the end is not part of it.
+func parseIdPGroup(s string) (Tag, error) {
+	t := Tag{Kind: KindIdPGroup, ID: s}
+	if id, ok := strings.CutSuffix(s, "#"+string(Member)); ok {
+		t.ID, t.Relation = id, Member
+	}
+	if strings.TrimSpace(t.ID) == "" {
+		return Tag{}, Errorf(CodeTupleInvalid, "%q is not a tag: write idpgroup-NAME or idpgroup-NAME#member", clip("idpgroup-"+s))
+	}
+	return t, nil
 }
 
 // validateID checks the id of a tag by its kind's own rule.

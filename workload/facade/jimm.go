@@ -27,10 +27,7 @@ var jimmMethods = methods{
 	"RemoveCloudFromController": call(removeCloudFromController),
 	"ImportModel":               call(importModel),
 	"UpdateMigratedModel":       call(updateMigratedModel),
-	"AddRelation":               call(addRelation),
-	"RemoveRelation":            call(removeRelation),
-	"CheckRelation":             call(checkRelation),
-}
+}.also(usersetMethods).also(relationMethods)
 
 func jimmVersion(ctx context.Context, c *Connection) (jimmparams.VersionResponse, error) {
 	return jimmparams.VersionResponse{Version: c.server.Estate.Version, Commit: c.server.Estate.Commit}, nil
@@ -139,25 +136,4 @@ func updateMigratedModel(ctx context.Context, c *Connection, args jimmparams.Upd
 		return struct{}{}, err
 	}
 	return struct{}{}, c.server.Estate.UpdateMigratedModel(ctx, *c.user, uuid, args.TargetController)
-}
-
-func relationships(tuples []jimmparams.RelationshipTuple) []estate.Relationship {
-	return each(tuples, relationship)
-}
-
-func relationship(t jimmparams.RelationshipTuple) estate.Relationship {
-	return estate.Relationship{Subject: t.Object, Relation: t.Relation, Target: t.TargetObject}
-}
-
-func addRelation(ctx context.Context, c *Connection, args jimmparams.AddRelationRequest) (struct{}, error) {
-	return struct{}{}, c.server.Estate.AddRelations(ctx, *c.user, relationships(args.Tuples))
-}
-
-func removeRelation(ctx context.Context, c *Connection, args jimmparams.RemoveRelationRequest) (struct{}, error) {
-	return struct{}{}, c.server.Estate.RemoveRelations(ctx, *c.user, relationships(args.Tuples))
-}
-
-func checkRelation(ctx context.Context, c *Connection, args jimmparams.CheckRelationRequest) (jimmparams.CheckRelationResponse, error) {
-	allowed, err := c.server.Estate.CheckRelation(ctx, *c.user, relationship(args.Tuple))
-	return jimmparams.CheckRelationResponse{Allowed: allowed}, err
 }

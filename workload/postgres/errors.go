@@ -46,6 +46,10 @@ var broken = map[string]struct{ code, text string }{
 	"region_controllers_controller_fkey": {estate.CodeNotFound, "the controller is not known"},
 	"controllers_state_known":            {estate.CodeNotValid, "there is no such state"},
 	"models_state_known":                 {estate.CodeNotValid, "there is no such state"},
+	"usersets_pkey":                      {estate.CodeAlreadyExists, "one with this UUID exists already"},
+	"usersets_name_key":                  {estate.CodeAlreadyExists, "the name is taken"},
+	"usersets_kind_known":                {estate.CodeNotValid, "it is neither group nor role"},
+	"usersets_state_known":               {estate.CodeNotValid, "there is no such state"},
 	"label_printable":                    {estate.CodeNotValid, "names have 1 to 512 bytes and no control characters"},
 }
 
