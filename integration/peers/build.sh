@@ -6,12 +6,13 @@
 #   juju36   juju 3.6.11: the CLI of the long-term support line
 #   juju354  juju 3.5.4: the oldest CLI that JIMM lets in
 #   prepare  writes what a controller machine has before its bootstrap
+#   vault    the core of HashiCorp Vault 1.14.1
 # Runs as root on Debian 12 with Go installed; missing Debian packages are installed.
 #
 # Each peer goes into .cache/peers/NAME-KEY of the repository, KEY being a hash of
 # all that determines it, and is built once. Progress goes to standard error. Standard
 # output gives the programs' paths as shell assignments: JUJU41, AGENT, JUJU36, JUJU354,
-# PREPARE.
+# PREPARE, VAULT.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cache=$(realpath -m "$here/../../.cache/peers")
@@ -83,6 +84,11 @@ build_prepare() {
 	CGO_ENABLED=0 go build -o "$1/bin/prepare" .
 }
 
+build_vault() {
+	cd "$here/vault"
+	CGO_ENABLED=0 go build -o "$1/bin/vault" .
+}
+
 # about says what the peer $1 is and how long its build takes with empty caches.
 about() {
 	case $1 in
@@ -91,6 +97,7 @@ about() {
 	juju36) echo "juju CLI 3.6.11 … (about 3 min)" ;;
 	juju354) echo "juju CLI 3.5.4 … (about 3 min)" ;;
 	prepare) echo "prepare …" ;;
+	vault) echo "Vault 1.14.1 … (about 2 min)" ;;
 	esac
 }
 
@@ -149,7 +156,7 @@ build() {
 command -v go >/dev/null || die "build the peers: Go is not installed"
 goversion=$(go env GOVERSION GOARCH)
 
-[ $# != 0 ] || set -- dqlite juju41 juju36 juju354 prepare
+[ $# != 0 ] || set -- dqlite juju41 juju36 juju354 prepare vault
 for name; do
 	declare -F "build_$name" >/dev/null || die "build $name: no such peer"
 done
@@ -164,6 +171,6 @@ for name; do
 	juju41) printf 'JUJU41=%s\nAGENT=%s\n' "$(place juju41)/bin/juju" "$(place juju41)/bin/jujuagentd" ;;
 	juju36) printf 'JUJU36=%s\n' "$(place juju36)/bin/juju" ;;
 	juju354) printf 'JUJU354=%s\n' "$(place juju354)/bin/juju" ;;
-	prepare) printf 'PREPARE=%s\n' "$(place prepare)/bin/prepare" ;;
+	prepare | vault) printf '%s=%s\n' "${name^^}" "$(place "$name")/bin/$name" ;;
 	esac
 done
