@@ -55,24 +55,15 @@ var _ estate.Store = (*Store)(nil)
 // processes that open it at once, one migrates and the others wait for it. The
 // DSN is a URL (postgres, postgresql or pgx) or key=value words.
 func Open(ctx context.Context, dsn string, opts Options) (*Store, error) {
-	if rest, ok := strings.CutPrefix(dsn, "pgx:"); ok {
-		dsn = "postgres:" + rest
-	}
-	config, err := pgxpool.ParseConfig(dsn)
+	config, err := parseDSN(dsn)
 	if err != nil {
-		return nil, fmt.Errorf("cannot open database: %w", err) // pgx masks the password
+		return nil, err
 	}
 	if opts.MaxConns > 0 {
 		config.MaxConns = opts.MaxConns
 	}
-	if config.ConnConfig.ConnectTimeout == 0 {
-		config.ConnConfig.ConnectTimeout = 10 * time.Second
-	}
-	if config.ConnConfig.RuntimeParams["application_name"] == "" {
-		config.ConnConfig.RuntimeParams["application_name"] = "jimm"
-	}
 	config.ConnConfig.Tracer = opts.Tracer
-	if err := migrateSchema(ctx, config.ConnConfig.Copy()); err != nil {
+	if _, err := migrateSchema(ctx, config.ConnConfig.Copy(), true); err != nil {
 		return nil, fmt.Errorf("cannot open database: %w", err)
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
@@ -92,39 +83,80 @@ func Open(ctx context.Context, dsn string, opts Options) (*Store, error) {
 	return s, nil
 }
 
+// parseDSN reads a DSN, and sets what it leaves open.
+func parseDSN(dsn string) (*pgxpool.Config, error) {
+	if rest, ok := strings.CutPrefix(dsn, "pgx:"); ok {
+		dsn = "postgres:" + rest
+	}
+	config, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open database: %w", err) // pgx masks the password
+	}
+	if config.ConnConfig.ConnectTimeout == 0 {
+		config.ConnConfig.ConnectTimeout = 10 * time.Second
+	}
+	if config.ConnConfig.RuntimeParams["application_name"] == "" {
+		config.ConnConfig.RuntimeParams["application_name"] = "jimm"
+	}
+	return config, nil
+}
+
+// Schema is how far a database's schema is: the number of its last migration,
+// and of the last that this program has.
+type Schema struct {
+	Version int `json:"version"`
+	Newest  int `json:"newest"`
+}
+
+// Migrate brings the schema of a database up to date, and returns how it was
+// before. Without apply it only looks.
+func Migrate(ctx context.Context, dsn string, apply bool) (Schema, error) {
+	config, err := parseDSN(dsn)
+	if err != nil {
+		return Schema{}, err
+	}
+	return migrateSchema(ctx, config.ConnConfig, apply)
+}
+
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// migrateSchema runs the migrations that the database lacks. It refuses a
-// schema that a newer JIMM has made.
-func migrateSchema(ctx context.Context, config *pgx.ConnConfig) error {
+// migrateSchema returns how far the schema is and, with apply, runs the
+// migrations that the database lacks. It refuses a schema that a newer JIMM has
+// made.
+func migrateSchema(ctx context.Context, config *pgx.ConnConfig, apply bool) (Schema, error) {
+	var schema Schema
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
-		return err
+		return schema, err
 	}
 	defer closeConn(conn)
 	m, err := migrate.NewMigrator(ctx, conn, "jimm_schema_version")
 	if err != nil {
-		return fmt.Errorf("cannot prepare migrations: %w", err)
+		return schema, fmt.Errorf("cannot prepare migrations: %w", err)
 	}
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
-		return err
+		return schema, err
 	}
 	if err := m.LoadMigrations(files); err != nil {
-		return fmt.Errorf("cannot load migrations: %w", err)
+		return schema, fmt.Errorf("cannot load migrations: %w", err)
 	}
 	version, err := m.GetCurrentVersion(ctx)
 	if err != nil {
-		return fmt.Errorf("cannot read the schema's version: %w", err)
+		return schema, fmt.Errorf("cannot read the schema's version: %w", err)
 	}
-	if known := len(m.Migrations); int(version) > known {
-		return fmt.Errorf("its schema has version %d, made by a newer JIMM; this one knows up to %d", version, known)
+	schema = Schema{Version: int(version), Newest: len(m.Migrations)}
+	if schema.Version > schema.Newest {
+		return schema, fmt.Errorf("its schema has version %d, made by a newer JIMM; this one knows up to %d", schema.Version, schema.Newest)
+	}
+	if !apply {
+		return schema, nil
 	}
 	if err := m.Migrate(ctx); err != nil {
-		return fmt.Errorf("cannot migrate schema: %w", err)
+		return schema, fmt.Errorf("cannot migrate schema: %w", err)
 	}
-	return nil
+	return schema, nil
 }
 
 // Pool returns the connections, for what has tables of its own in the same

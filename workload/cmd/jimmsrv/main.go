@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"jimm/workload/audit"
+	"jimm/workload/config"
 	"jimm/workload/login"
 	"jimm/workload/observe"
 	"jimm/workload/openfga"
@@ -41,7 +42,7 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	c, err := environment()
+	c, err := config.Environment()
 	if err != nil {
 		return err
 	}
@@ -126,7 +127,7 @@ func serveInternal(ctx context.Context, address string, handler http.Handler, lo
 }
 
 // serve answers clients until ctx ends, then lets the requests under way end.
-func serve(ctx context.Context, c config, handler http.Handler, log *slog.Logger) error {
+func serve(ctx context.Context, c config.Config, handler http.Handler, log *slog.Logger) error {
 	s := &http.Server{
 		Addr: c.ListenAddress, Handler: handler, ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"slices"
@@ -23,7 +23,7 @@ func good() []string {
 }
 
 func TestAGoodEnvironmentIsRead(t *testing.T) {
-	c, err := parseConfig(append(good(), "JIMM_ADMINS=alice@example.com bob@example.com", "JIMM_JWT_EXPIRY=3m"))
+	c, err := Parse(append(good(), "JIMM_ADMINS=alice@example.com bob@example.com", "JIMM_JWT_EXPIRY=3m"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +34,7 @@ func TestAGoodEnvironmentIsRead(t *testing.T) {
 
 func TestEveryProblemIsListedAtOnce(t *testing.T) {
 	secret := "hush-" + strings.Repeat("s", 20)
-	_, err := parseConfig([]string{
+	_, err := Parse([]string{
 		"JIMM_UUID=one", "JIMM_DNS_NAME=https://jimm.example.com", "JIMM_OAUTH_ISSUER_URL=idp", "JIMM_JWT_EXPIRY=soon",
 		"JIMM_SESSION_SECRET_KEY=" + secret, "JIMM_ADMINS=bob", "JIMM_DNS_NAM=x", "JIMM_LOG_LEVEL=loud", "OPENFGA_PORT=0",
 		"OPENFGA_LIST_OBJECTS_MAX_RESULTS=many",
@@ -71,7 +71,7 @@ func TestAMissingSettingIsNamed(t *testing.T) {
 	for i, pair := range good()[1:] {
 		name, _, _ := strings.Cut(pair, "=")
 		t.Run(name, func(t *testing.T) {
-			_, err := parseConfig(slices.Delete(good(), i+1, i+2))
+			_, err := Parse(slices.Delete(good(), i+1, i+2))
 			if err == nil || !strings.Contains(err.Error(), name+" is missing") {
 				t.Fatalf("got %v", err)
 			}

@@ -1,4 +1,6 @@
-package main
+// Package config is what jimmsrv, and jimmctl beside it, are told by their
+// environment.
+package config
 
 import (
 	"encoding/base64"
@@ -19,9 +21,9 @@ import (
 	"jimm/workload/estate"
 )
 
-// config is what jimmsrv is told by its environment. docs/reference/configuration.md
-// explains each variable to people; keep the two together.
-type config struct {
+// Config are the settings. docs/reference/configuration.md explains each
+// variable to people; keep the two together.
+type Config struct {
 	UUID          string
 	DNSName       string // host[:port], without the path
 	Prefix        string // the path of JIMM_DNS_NAME
@@ -105,14 +107,14 @@ func (v *variables) duration(name string, fallback time.Duration) time.Duration 
 
 // parseConfig reads the configuration from an environment, in the form of
 // os.Environ. The error lists every problem, one a line; it never quotes a
-// secret.
-func parseConfig(environ []string) (config, error) {
+// secret. The settings hold all that could be read, also with an error.
+func Parse(environ []string) (Config, error) {
 	v := &variables{env: map[string]string{}, read: map[string]bool{}}
 	for _, pair := range environ {
 		name, value, _ := strings.Cut(pair, "=")
 		v.env[name] = value
 	}
-	c := config{
+	c := Config{
 		UUID:             v.required("JIMM_UUID", "a UUID that never changes, such as uuidgen prints"),
 		ListenAddress:    v.text("JIMM_LISTEN_ADDR", ":8080"),
 		InternalAddress:  v.text("JIMM_INTERNAL_LISTEN_ADDR", ":9090"),
@@ -258,4 +260,5 @@ func editDistance(a, b string) int {
 	return row[len(b)]
 }
 
-func environment() (config, error) { return parseConfig(os.Environ()) }
+// Environment reads the configuration from the process's environment.
+func Environment() (Config, error) { return Parse(os.Environ()) }

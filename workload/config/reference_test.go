@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"os"
@@ -23,7 +23,7 @@ func TestTheReferenceListsEveryVariable(t *testing.T) {
 	}
 	const name = `((?:JIMM|OPENFGA|CORS|VAULT)_[A-Z_]*[A-Z])`
 	code := find("config.go", `"`+name+`"`)
-	docs := find("../../../docs/reference/configuration.md", "`"+name+"`")
+	docs := find("../../docs/reference/configuration.md", "`"+name+"`")
 	if len(code) == 0 {
 		t.Fatal("no variables found in config.go")
 	}
