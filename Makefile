@@ -87,8 +87,8 @@ generate: docs ## make all generated files anew
 	$(GO) generate ./...
 
 .PHONY: docs
-docs: ## make the reference pages of the jaas command anew
-	$(GO) test -vet=off -count=1 ./workload/cli -run TestReferencePages -update
+docs: ## make the reference pages of the commands jaas and jimmctl anew
+	$(GO) test -vet=off -count=1 ./workload/cli ./workload/cmd/jimmctl -run TestReferencePages -update
 
 .PHONY: clean
 clean: ## remove bin/ and the linter; not .jimmdev/ nor the built juju programs

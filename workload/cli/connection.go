@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"sort"
 	"strings"
 	"time"
@@ -27,6 +28,7 @@ const dialTimeout = 30 * time.Second
 // connection is a login to JAAS.
 type connection struct {
 	api.Connection
+	jaas *JAAS
 	name string
 	// others are the names of what else in the client store may be JAAS.
 	others []string
@@ -63,6 +65,8 @@ func (j *JAAS) connect(ctx context.Context) (*connection, error) {
 		return nil, errors.New("only one of JUJU_CLIENT_ID and JUJU_CLIENT_SECRET is set: set both, or none to log in as a person")
 	}
 
+	done := j.Progress("Logging in to " + name)
+	defer done()
 	opts := api.DefaultDialOpts()
 	opts.DialTimeout, opts.RetryDelay = dialTimeout, 0 // one try: who types can try again
 	token := account.SessionToken
@@ -71,13 +75,17 @@ func (j *JAAS) connect(ctx context.Context) (*connection, error) {
 		// Whoever else is logged in stays so.
 		account = &jujuclient.AccountDetails{}
 	} else {
-		opts.LoginProvider = api.NewSessionTokenLoginProvider(token, j.Stderr, func(fresh string) { token = fresh })
+		var person io.Writer = &announcement{j.Stderr, done}
+		if j.noLogin {
+			person = nil // what the provider takes for: no device flow
+		}
+		opts.LoginProvider = api.NewSessionTokenLoginProvider(token, person, func(fresh string) { token = fresh })
 	}
 	conn, err := juju.NewAPIConnection(ctx, juju.NewAPIConnectionParams{
 		ControllerName: name, ControllerStore: j.Store, AccountDetails: account, OpenAPI: api.Open, DialOpts: opts,
 	})
 	if err != nil {
-		return nil, explainLogin(err, name, id, account.User)
+		return nil, j.explainLogin(err, name, id, account.User)
 	}
 	if id == "" {
 		account.SessionToken, account.LastKnownAccess = token, conn.ControllerAccess()
@@ -88,22 +96,50 @@ func (j *JAAS) connect(ctx context.Context) (*connection, error) {
 			fmt.Fprintf(j.Stderr, "WARNING cannot store the login, the next command will ask for it again: %v\n", err)
 		}
 	}
-	return &connection{Connection: conn, name: name, others: j.knownJAAS(name)}, nil
+	return &connection{Connection: conn, jaas: j, name: name, others: j.knownJAAS(name)}, nil
+}
+
+// announcement passes on what a person has to do, where a line of progress may be.
+type announcement struct {
+	io.Writer
+	before func()
+}
+
+func (a *announcement) Write(text []byte) (int, error) {
+	a.before()
+	return a.Writer.Write(text)
 }
 
 // call calls a method of the JIMM facade.
 func (c *connection) call(ctx context.Context, method string, args, result any) error {
+	done := c.jaas.Progress("Waiting for " + c.name)
+	started := time.Now()
 	err := c.APICall(ctx, "JIMM", facadeVersion, "", method, args, result)
-	if params.ErrCode(err) == params.CodeNotImplemented || errors.Is(err, jujuerrors.NotImplemented) {
+	done()
+	if c.jaas.debug {
+		fmt.Fprintf(c.jaas.Stderr, "DEBUG JIMM(%d).%s of %s: %d ms\n", facadeVersion, method, c.name, time.Since(started).Milliseconds())
+	}
+	switch code := params.ErrCode(err); {
+	case err == nil:
+		return nil
+	case code == params.CodeNotImplemented || errors.Is(err, jujuerrors.NotImplemented):
+		return c.missing(ctx, method, err)
+	case code == params.CodeUnauthorized:
+		return &Exit{ExitDenied, fmt.Errorf("%s; you are logged in as %s", message(err), c.AuthTag().Id())}
+	case codeExits[code] != 0:
+		return &Exit{codeExits[code], errors.New(message(err))}
+	}
+	return errors.New(message(err))
+}
+
+// missing explains that a method is not there: because this is no JAAS at all,
+// or not yet in this JAAS.
+func (c *connection) missing(ctx context.Context, method string, err error) error {
+	var version struct{}
+	if method == "Version" || c.APICall(ctx, "JIMM", facadeVersion, "", "Version", nil, &version) != nil {
 		return notJAAS(c.name, c.others)
 	}
-	if err != nil && params.ErrCode(err) == params.CodeUnauthorized {
-		return fmt.Errorf("%s; you are logged in as %s", message(err), c.AuthTag().Id())
-	}
-	if err != nil {
-		return errors.New(message(err))
-	}
-	return nil
+	return errors.New(message(err))
 }
 
 // controllerName is the controller that -c names, else the environment, else
@@ -162,7 +198,15 @@ func orOther(names []string) string {
 }
 
 // explainLogin says what to do about a failed login.
-func explainLogin(err error, name, clientID, user string) error {
+func (j *JAAS) explainLogin(err error, name, clientID, user string) error {
+	code := ExitUnreachable
+	if answer := (*rpc.RequestError)(nil); errors.As(err, &answer) || jujuerrors.Is(err, jujuerrors.Unauthorized) {
+		code = ExitDenied
+	}
+	return &Exit{code, j.loginAdvice(err, name, clientID, user)}
+}
+
+func (j *JAAS) loginAdvice(err error, name, clientID, user string) error {
 	var unknown x509.UnknownAuthorityError
 	var other x509.HostnameError
 	var refused *rpc.RequestError
@@ -174,6 +218,8 @@ func explainLogin(err error, name, clientID, user string) error {
 	case clientID != "" && errors.As(err, &refused):
 		return fmt.Errorf("cannot log in to %q as the service account in JUJU_CLIENT_ID, %q: %s; "+
 			"check JUJU_CLIENT_SECRET, or unset both to log in as a person", name, clientID, message(err))
+	case j.noLogin && params.ErrCode(err) == params.CodeSessionTokenInvalid:
+		return fmt.Errorf("cannot log in to %q: the login is over, or there was none; \"juju login -c %s\" makes a new one", name, name)
 	case user != "" && jujuerrors.Is(err, jujuerrors.Unauthorized):
 		return fmt.Errorf("cannot log in to %q: %s; to change the user, first \"juju logout -c %s\"", name, message(err), name)
 	}

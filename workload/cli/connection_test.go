@@ -57,7 +57,7 @@ func TestALoginAfterALogoutStoresTheUser(t *testing.T) {
 func TestAnotherUserInTheBrowserIsToldToLogOutFirst(t *testing.T) {
 	s, sh := listing(t)
 	s.tokens, s.device = map[string]string{"bobs-token": "bob@example.com"}, "bobs-token"
-	sh.fails(cli.ExitFailure, `"juju logout -c jaas"`, "jaas controllers")
+	sh.fails(cli.ExitDenied, `"juju logout -c jaas"`, "jaas controllers")
 	if got := sh.account("jaas"); got.User != "alice@example.com" || got.SessionToken != "alices-token" {
 		t.Errorf("the store has %+v", got)
 	}
@@ -73,7 +73,7 @@ func TestAServiceAccountLogsInFromTheEnvironmentAndLeavesTheStoreAlone(t *testin
 	}
 
 	sh.env["JUJU_CLIENT_SECRET"] = "not-robots-secret"
-	sh.fails(cli.ExitFailure, "check JUJU_CLIENT_SECRET", "jaas controllers")
+	sh.fails(cli.ExitDenied, "check JUJU_CLIENT_SECRET", "jaas controllers")
 	if _, stderr, _ := sh.run("jaas controllers"); strings.Contains(stderr, "not-robots-secret") || strings.Contains(stderr, "visit") {
 		t.Errorf("a refused secret ends in %q", stderr)
 	}
@@ -134,10 +134,10 @@ func TestAServerThatCannotBeReachedOrTrusted(t *testing.T) {
 	}
 	listener.Close()
 	move(listener.Addr().String())
-	sh.fails(cli.ExitFailure, "connection refused", "jaas controllers")
+	sh.fails(cli.ExitUnreachable, "connection refused", "jaas controllers")
 
 	untrusted := httptest.NewTLSServer(nil)
 	defer untrusted.Close()
 	move(untrusted.Listener.Addr().String())
-	sh.fails(cli.ExitFailure, "set SSL_CERT_FILE", "jaas controllers")
+	sh.fails(cli.ExitUnreachable, "set SSL_CERT_FILE", "jaas controllers")
 }

@@ -3,16 +3,16 @@ package cli
 import (
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"sort"
-	"strings"
 
 	"github.com/canonical/jimm-go-sdk/v3/api/params"
 	jujuerrors "github.com/juju/errors"
 	"github.com/juju/juju/api/jujuclient"
 	"github.com/juju/names/v6"
 	"github.com/spf13/cobra"
+
+	jujuparams "github.com/juju/juju/rpc/params"
 )
 
 // hidden stands for a password where one is shown.
@@ -46,9 +46,10 @@ password, as --dry-run prints it (without the password).`,
   jaas register-controller blue --public-address blue.example.com:443
   jaas register-controller blue --dry-run >blue.yaml
   jaas register-controller blue --file blue.yaml`,
-		Args: arguments("the name of a controller in the juju client store"),
+		Args:              Arguments("the name of a controller in the juju client store"),
+		ValidArgsFunction: j.complete(j.storeNames),
 	}
-	out := newOutput(cmd, j.Stdout, "yaml", "json")
+	out := j.NewOutput(cmd, "yaml", "json")
 	cmd.Flags().BoolVar(&r.local, "local", false, "use the addresses and the CA certificate in the juju client store")
 	cmd.Flags().StringVar(&r.publicAddress, "public-address", "", "address of the controller, `HOST:PORT`")
 	cmd.Flags().StringVar(&r.tlsHostname, "tls-hostname", "", "`NAME` that the controller's certificate is for")
@@ -56,7 +57,7 @@ password, as --dry-run prints it (without the password).`,
 	cmd.Flags().BoolVar(&r.dryRun, "dry-run", false, "print what would be registered, and do nothing")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if r.file != "" && (r.local || r.publicAddress != "" || r.tlsHostname != "") {
-			return usageError("--file says it all: --local, --public-address and --tls-hostname do not go with it")
+			return UsageError("--file says it all: --local, --public-address and --tls-hostname do not go with it")
 		}
 		request, err := r.request(args[0])
 		if err != nil {
@@ -64,7 +65,7 @@ password, as --dry-run prints it (without the password).`,
 		}
 		if r.dryRun {
 			request.Password = hidden
-			return out.print(request, nil)
+			return out.Print(request, nil)
 		}
 		return j.oneController(cmd.Context(), "AddController", request, out)
 	}
@@ -78,19 +79,31 @@ type registration struct {
 	publicAddress, tlsHostname, file string
 }
 
-// request is what to send to register the controller of this name.
+// request is what to send to register the controller of this name, or of the
+// file's.
 func (r *registration) request(name string) (params.AddControllerRequest, error) {
 	var request params.AddControllerRequest
 	if r.file != "" {
 		if err := readInput(r.file, r.jaas.Stdin, &request); err != nil {
 			return request, err
 		}
-		request.Name = name
+		if name != "" {
+			request.Name = name
+		}
+		if request.Name == "" {
+			return request, fmt.Errorf("%s has no name", r.file)
+		}
 		if request.Password == hidden {
 			return request, fmt.Errorf("%s has no password: put the one of user %q there", r.file, request.Username)
 		}
 		return request, nil
 	}
+	return r.fromStore(name)
+}
+
+// fromStore is what the juju client store knows of a controller.
+func (r *registration) fromStore(name string) (params.AddControllerRequest, error) {
+	var request params.AddControllerRequest
 	details, err := r.jaas.Store.ControllerByName(name)
 	if jujuerrors.Is(err, jujuerrors.NotFound) {
 		return request, fmt.Errorf("it is not in the juju client store; \"juju controllers\" lists what is, or use --file")
@@ -140,15 +153,26 @@ func publicAddress(details jujuclient.ControllerDetails) string {
 
 func (j *JAAS) unregisterController() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "unregister-controller CONTROLLER",
-		Short:   "Take a controller out of JAAS",
-		Long:    "Take a controller out of JAAS. The controller itself and the models on it are not touched.",
-		Example: "  jaas unregister-controller blue",
-		Args:    arguments("the name of a controller in JAAS"),
+		Use:   "unregister-controller CONTROLLER",
+		Short: "Take a controller out of JAAS",
+		Long: `Take a controller out of JAAS. The controller itself and the models on it are not
+touched.
+
+JAAS refuses while it knows models there. With --force it forgets these, and who
+may do what with them; they go on running.`,
+		Example:           "  jaas unregister-controller blue\n  jaas unregister-controller blue --force --no-prompt",
+		Args:              Arguments("the name of a controller in JAAS"),
+		ValidArgsFunction: j.complete(j.completeControllers),
 	}
-	out := newOutput(cmd, j.Stdout, "yaml", "json")
+	out := j.NewOutput(cmd, "yaml", "json")
 	force := cmd.Flags().Bool("force", false, "also if it has models: JAAS forgets these, and they go on running")
+	prompt := j.NewPrompt(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if *force {
+			if err := prompt.Confirm("This takes controller %q out of JAAS with all its models, and with who may do what with them.", args[0]); err != nil {
+				return err
+			}
+		}
 		return j.oneController(cmd.Context(), "RemoveController", params.RemoveControllerRequest{Name: args[0], Force: *force}, out)
 	}
 	return cmd
@@ -156,12 +180,13 @@ func (j *JAAS) unregisterController() *cobra.Command {
 
 func (j *JAAS) showController() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "show-controller CONTROLLER",
-		Short:   "Show a controller of JAAS",
-		Example: "  jaas show-controller blue\n  jaas show-controller blue --format json",
-		Args:    arguments("the name of a controller in JAAS"),
+		Use:               "show-controller CONTROLLER",
+		Short:             "Show a controller of JAAS",
+		Example:           "  jaas show-controller blue\n  jaas show-controller blue --format json",
+		Args:              Arguments("the name of a controller in JAAS"),
+		ValidArgsFunction: j.complete(j.completeControllers),
 	}
-	out := newOutput(cmd, j.Stdout, "yaml", "json")
+	out := j.NewOutput(cmd, "yaml", "json")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return j.oneController(cmd.Context(), "ShowController", params.ShowControllerRequest{ControllerName: args[0]}, out)
 	}
@@ -170,13 +195,14 @@ func (j *JAAS) showController() *cobra.Command {
 
 func (j *JAAS) setControllerDeprecated() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "set-controller-deprecated CONTROLLER",
-		Short:   "Give a controller no new models",
-		Long:    "Give a controller no new models, or with --undo give it some again. Its models stay and work on.",
-		Example: "  jaas set-controller-deprecated blue\n  jaas set-controller-deprecated blue --undo",
-		Args:    arguments("the name of a controller in JAAS"),
+		Use:               "set-controller-deprecated CONTROLLER",
+		Short:             "Give a controller no new models",
+		Long:              "Give a controller no new models, or with --undo give it some again. Its models stay and work on.",
+		Example:           "  jaas set-controller-deprecated blue\n  jaas set-controller-deprecated blue --undo",
+		Args:              Arguments("the name of a controller in JAAS"),
+		ValidArgsFunction: j.complete(j.completeControllers),
 	}
-	out := newOutput(cmd, j.Stdout, "yaml", "json")
+	out := j.NewOutput(cmd, "yaml", "json")
 	undo := cmd.Flags().Bool("undo", false, "give it new models again")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		request := params.SetControllerDeprecatedRequest{Name: args[0], Deprecated: !*undo}
@@ -186,7 +212,7 @@ func (j *JAAS) setControllerDeprecated() *cobra.Command {
 }
 
 // oneController makes a call that answers with a controller, and prints that.
-func (j *JAAS) oneController(ctx context.Context, method string, request any, out *output) error {
+func (j *JAAS) oneController(ctx context.Context, method string, request any, out *Output) error {
 	conn, err := j.connect(ctx)
 	if err != nil {
 		return err
@@ -196,7 +222,7 @@ func (j *JAAS) oneController(ctx context.Context, method string, request any, ou
 	if err := conn.call(ctx, method, request, &info); err != nil {
 		return err
 	}
-	return out.print(info, nil)
+	return out.Print(info, nil)
 }
 
 func (j *JAAS) controllers() *cobra.Command {
@@ -206,9 +232,9 @@ func (j *JAAS) controllers() *cobra.Command {
 		Short:   "List the controllers of JAAS",
 		Long:    "List the controllers of JAAS: those that you may add models to, all for an administrator of JAAS.",
 		Example: "  jaas controllers\n  jaas controllers --format json",
-		Args:    arguments(),
+		Args:    Arguments(),
 	}
-	out := newOutput(cmd, j.Stdout, "tabular", "yaml", "json")
+	out := j.NewOutput(cmd, "tabular", "yaml", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		ctx := cmd.Context()
 		conn, err := j.connect(ctx)
@@ -225,18 +251,18 @@ func (j *JAAS) controllers() *cobra.Command {
 			found = []params.ControllerInfo{}
 		}
 		sort.Slice(found, func(a, b int) bool { return found[a].Name < found[b].Name })
-		if len(found) == 0 && out.format == "tabular" {
-			fmt.Fprintln(j.Stderr, "No controllers. An administrator adds one with \"jaas register-controller CONTROLLER\".")
+		if len(found) == 0 && out.Tabular() {
+			j.hint("No controllers. An administrator adds one with \"jaas register-controller CONTROLLER\".")
 			return nil
 		}
-		return out.print(found, func(w io.Writer) { tabulate(w, found) })
+		return out.Print(found, func(t *Table) { tabulate(t, found) })
 	}
 	return cmd
 }
 
-// tabulate writes controllers as a table.
-func tabulate(w io.Writer, list []params.ControllerInfo) {
-	fmt.Fprintln(w, "Controller\tCloud/Region\tVersion\tStatus\tAddress")
+// tabulate shows controllers as a table.
+func tabulate(t *Table, list []params.ControllerInfo) {
+	t.Row("Controller", "Cloud/Region", "Version", "Status", "Address")
 	for _, c := range list {
 		cloud := c.CloudTag
 		if tag, err := names.ParseCloudTag(c.CloudTag); err == nil {
@@ -249,12 +275,16 @@ func tabulate(w io.Writer, list []params.ControllerInfo) {
 		if address == "" && len(c.APIAddresses) > 0 {
 			address = c.APIAddresses[0]
 		}
-		row := []string{c.Name, cloud, c.AgentVersion, string(c.Status.Status), address}
-		for i, cell := range row {
-			if cell == "" {
-				row[i] = "-"
-			}
-		}
-		fmt.Fprintln(w, strings.Join(row, "\t"))
+		t.Row(c.Name, cloud, c.AgentVersion, controllerStatus(c.Status), address)
 	}
+}
+
+func controllerStatus(s jujuparams.EntityStatus) any {
+	switch s.Status {
+	case "available":
+		return Good(string(s.Status))
+	case "deprecated":
+		return Warn(string(s.Status))
+	}
+	return Bad(string(s.Status))
 }

@@ -161,7 +161,7 @@ func TestAControllerThatCannotBeRegisteredIsRefusedWithTheNextStep(t *testing.T)
 	s.answers["AddController"] = coded{"already exists", `cannot add controller "blue": already exists`}
 	sh.fails(cli.ExitFailure, "ERROR cannot add controller \"blue\": already exists\n", "jaas register-controller blue")
 	s.answers["AddController"] = coded{"unauthorized access", "unauthorized"}
-	sh.fails(cli.ExitFailure, "ERROR unauthorized; you are logged in as alice@example.com\n", "jaas register-controller blue")
+	sh.fails(cli.ExitDenied, "ERROR unauthorized; you are logged in as alice@example.com\n", "jaas register-controller blue")
 
 	if err := sh.store.UpdateAccount("blue", jujuclient.AccountDetails{User: "admin"}); err != nil {
 		t.Fatal(err)
@@ -173,15 +173,15 @@ func TestCommandsAboutOneController(t *testing.T) {
 	s := newServer(t)
 	sh := newShell(t, s)
 	for line, want := range map[string]call{
-		"jaas show-controller blue":                     {"ShowController", map[string]any{"controller-name": "blue"}},
-		"jaas unregister-controller blue":               {"RemoveController", map[string]any{"name": "blue", "force": false}},
-		"jaas unregister-controller blue --force":       {"RemoveController", map[string]any{"name": "blue", "force": true}},
-		"jaas set-controller-deprecated blue":           {"SetControllerDeprecated", map[string]any{"name": "blue", "deprecated": true}},
-		"jaas set-controller-deprecated --undo blue":    {"SetControllerDeprecated", map[string]any{"name": "blue", "deprecated": false}},
-		"jaas show-controller blue --format json":       {"ShowController", map[string]any{"controller-name": "blue"}},
-		"juju-jaas unregister-controller --force blue":  {"RemoveController", map[string]any{"name": "blue", "force": true}},
-		"juju-set-controller-deprecated blue -c jaas":   {"SetControllerDeprecated", map[string]any{"name": "blue", "deprecated": true}},
-		"juju-jaas -c jaas show-controller other-name ": {"ShowController", map[string]any{"controller-name": "other-name"}},
+		"jaas show-controller blue":                       {"ShowController", map[string]any{"controller-name": "blue"}},
+		"jaas unregister-controller blue":                 {"RemoveController", map[string]any{"name": "blue", "force": false}},
+		"jaas unregister-controller blue --force -y":      {"RemoveController", map[string]any{"name": "blue", "force": true}},
+		"jaas set-controller-deprecated blue":             {"SetControllerDeprecated", map[string]any{"name": "blue", "deprecated": true}},
+		"jaas set-controller-deprecated --undo blue":      {"SetControllerDeprecated", map[string]any{"name": "blue", "deprecated": false}},
+		"jaas show-controller blue --format json":         {"ShowController", map[string]any{"controller-name": "blue"}},
+		"juju-jaas unregister-controller --force -y blue": {"RemoveController", map[string]any{"name": "blue", "force": true}},
+		"juju-set-controller-deprecated blue -c jaas":     {"SetControllerDeprecated", map[string]any{"name": "blue", "deprecated": true}},
+		"juju-jaas -c jaas show-controller other-name ":   {"ShowController", map[string]any{"controller-name": "other-name"}},
 	} {
 		s.answers = map[string]any{want.Method: blue}
 		s.calls = nil

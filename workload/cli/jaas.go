@@ -1,11 +1,10 @@
-// Package cli is the jaas command: what an administrator of JAAS can do beyond
-// the stock juju client. It works on juju's own client store, so whoever is
-// logged in with juju is logged in here.
+// Package cli is the commands jaas and jimmctl: what an administrator of JAAS
+// can do beyond the stock juju client. They work on juju's own client store, so
+// whoever is logged in with juju is logged in here.
 package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -16,34 +15,39 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Exit codes of the command.
-const (
-	ExitOK      = 0
-	ExitFailure = 1
-	// ExitUsage is for a command line that makes no sense; nothing was tried.
-	ExitUsage = 2
-)
-
-// JAAS is the command in its surroundings.
+// JAAS is one of the programs in its surroundings.
 type JAAS struct {
-	// Version is what "jaas version" prints.
+	// Program is under which names the commands are reached (default Jaas).
+	Program Program
+	// Version is what the command version prints.
 	Version string
 	// Store is juju's client store: controllers.yaml and accounts.yaml.
 	Store jujuclient.ClientStore
 	// Getenv reads the environment: JUJU_CONTROLLER, JUJU_MODEL,
-	// JUJU_CLIENT_ID and JUJU_CLIENT_SECRET.
+	// JUJU_CLIENT_ID, JUJU_CLIENT_SECRET, NO_COLOR and TERM.
 	Getenv         func(string) string
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
-	// controller is what -c gives.
-	controller string
+	// Operator are commands that need no login but the server's environment.
+	Operator []*cobra.Command
+
+	// controller is what -c gives, noLogin -B, debug --debug.
+	controller     string
+	noLogin, debug bool
+}
+
+func (j *JAAS) program() Program {
+	if j.Program == "" {
+		return Jaas
+	}
+	return j.Program
 }
 
 // Main runs a command line, whose first word is the program's own name, and
 // returns the exit code. Errors go to Stderr, in juju's form.
 //
-// The program may be called juju-jaas, as a plugin of juju, or juju-COMMAND for
-// any of its commands.
+// The program jaas may be called juju-jaas, as a plugin of juju, or juju-COMMAND
+// for any of its commands.
 func (j *JAAS) Main(ctx context.Context, args []string) int {
 	program, args := filepath.Base(args[0]), args[1:]
 	root := j.Command()
@@ -64,87 +68,89 @@ func (j *JAAS) Main(ctx context.Context, args []string) int {
 		}
 	}
 	cmd, err := root.ExecuteContextC(ctx)
-	var usage usageError
+	code := exitCode(err)
 	switch {
-	case err == nil:
-		return ExitOK
-	case errors.As(err, &usage):
-		fmt.Fprintf(j.Stderr, "ERROR %v\nSee \"%s --help\".\n", err, cmd.CommandPath())
-		return ExitUsage
+	case code == ExitOK:
+	case code == ExitUsage:
+		fmt.Fprintf(j.Stderr, "ERROR %s\nSee \"%s --help\".\n", j.spell(err.Error()), cmd.CommandPath())
 	case ctx.Err() != nil:
 		fmt.Fprintln(j.Stderr, "ERROR interrupted")
-		return ExitFailure
+		code = ExitFailure
+	default:
+		fmt.Fprintf(j.Stderr, "ERROR %s\n", j.spell(err.Error()))
 	}
-	fmt.Fprintf(j.Stderr, "ERROR %v\n", err)
-	return ExitFailure
+	return code
 }
 
-// Command returns the tree of commands.
-func (j *JAAS) Command() *cobra.Command {
-	root := &cobra.Command{
-		Use:   "jaas",
-		Short: "Administer JAAS: its controllers, and who may do what",
-		Long: `Administer JAAS: its controllers, and who may do what.
+// hint tells a person something that is not the result.
+func (j *JAAS) hint(format string, args ...any) {
+	fmt.Fprintln(j.Stderr, j.spell(fmt.Sprintf(format, args...)))
+}
+
+const jaasLong = `Administer JAAS: its controllers, its models, and who may do what.
 
 Log in with juju first; jaas uses the same client store and the same login. A
 service account gives its name and secret in the environment variables
 JUJU_CLIENT_ID and JUJU_CLIENT_SECRET instead.
 
-Installed as juju-jaas it is a plugin: "juju jaas controllers".`,
-		Example: `  juju login jaas.example.com -c jaas
-  jaas controllers`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return nil
-			}
-			message := fmt.Sprintf("unknown command %q", args[0])
-			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-				message += fmt.Sprintf(", did you mean %q?", near[0])
-			}
-			return usageError(message)
-		},
+Installed as juju-jaas it is a plugin: "juju jaas controllers".`
+
+const jimmctlLong = `Administer JAAS, by the names that the commands had in 2024.
+
+Whatever jaas can do is here, too. Log in with juju first; jimmctl uses the same
+client store and the same login. A service account gives its name and secret in
+the environment variables JUJU_CLIENT_ID and JUJU_CLIENT_SECRET instead.
+
+The commands for operation act on the database and the secrets themselves: they
+want the environment that jimmsrv has, and no login.`
+
+// Command returns the tree of commands.
+func (j *JAAS) Command() *cobra.Command {
+	root := &cobra.Command{
+		Use:           string(j.program()),
+		Short:         "Administer JAAS: its controllers, and who may do what",
+		Long:          jaasLong,
+		Example:       "  juju login jaas.example.com -c jaas\n  jaas controllers",
+		Args:          subcommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
+	if j.program() == Jimmctl {
+		root.Long = jimmctlLong
+	}
+	root.Example = j.spell(root.Example)
 	root.SetIn(j.Stdin)
 	root.SetOut(j.Stdout)
 	root.SetErr(j.Stderr)
 	root.SuggestionsMinimumDistance = 2
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError(err.Error()) })
-	root.PersistentFlags().StringVarP(&j.controller, "controller", "c", "",
-		"name of JAAS in the juju client store (default: the current controller)")
-	root.AddCommand(
-		j.registerController(), j.unregisterController(), j.controllers(), j.showController(),
-		j.setControllerDeprecated(),
-		j.importModel(), j.updateMigratedModel(),
-		j.addPermission(), j.removePermission(),
-		&cobra.Command{
-			Use:   "version",
-			Short: "Print the version of this program",
-			Args:  arguments(),
-			RunE: func(*cobra.Command, []string) error {
-				_, err := fmt.Fprintln(j.Stdout, j.Version)
-				return err
-			},
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return UsageError(err.Error()) })
+	flags := root.PersistentFlags()
+	flags.StringVarP(&j.controller, "controller", "c", "", "`NAME` of JAAS in the juju client store (default: the current controller)")
+	flags.BoolVarP(&j.noLogin, "no-browser-login", "B", false, "fail, rather than ask for a login in the browser")
+	flags.BoolVar(&j.debug, "debug", false, "tell what is asked of JAAS, and how long it takes")
+	_ = root.RegisterFlagCompletionFunc("controller", j.completeStore)
+	j.grow(root)
+	root.AddCommand(&cobra.Command{
+		Use:   "version",
+		Short: "Print the version of this program",
+		Args:  Arguments(),
+		RunE: func(*cobra.Command, []string) error {
+			_, err := fmt.Fprintln(j.Stdout, j.Version)
+			return err
 		},
-	)
+	})
 	return root
 }
 
-// usageError is an error of whoever typed the command line.
-type usageError string
-
-func (e usageError) Error() string { return string(e) }
-
-// arguments wants exactly one argument for each of these names.
-func arguments(names ...string) cobra.PositionalArgs {
+// Arguments wants exactly one argument for each of these names.
+func Arguments(names ...string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) < len(names) {
-			return usageError("missing argument: " + names[len(args)])
+			return UsageError("missing argument: " + names[len(args)])
 		}
 		if len(args) > len(names) {
-			return usageError(fmt.Sprintf("unexpected argument %q", args[len(names)]))
+			return UsageError(fmt.Sprintf("unexpected argument %q", args[len(names)]))
 		}
 		return nil
 	}

@@ -16,10 +16,11 @@ const adminPassword = "blues-very-secret-password"
 
 // shell is a user with a juju client store, logged in to a server.
 type shell struct {
-	t     *testing.T
-	store jujuclient.ClientStore
-	env   map[string]string
-	stdin string
+	t       *testing.T
+	store   jujuclient.ClientStore
+	env     map[string]string
+	stdin   string
+	program cli.Program
 }
 
 // newShell has two controllers in its store: jaas, the current one, and blue,
@@ -50,7 +51,7 @@ func (sh *shell) run(line string, more ...string) (stdout, stderr string, code i
 	sh.t.Helper()
 	var out, errs bytes.Buffer
 	j := &cli.JAAS{
-		Version: "v1.2.3", Store: sh.store, Getenv: func(name string) string { return sh.env[name] },
+		Program: sh.program, Version: "v1.2.3", Store: sh.store, Getenv: func(name string) string { return sh.env[name] },
 		Stdin: strings.NewReader(sh.stdin), Stdout: &out, Stderr: &errs,
 	}
 	code = j.Main(context.Background(), append(strings.Fields(line), more...))

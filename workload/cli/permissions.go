@@ -53,12 +53,13 @@ func (j *JAAS) removePermission() *cobra.Command {
 
 // changePermission makes cmd send its tuples to a method.
 func (j *JAAS) changePermission(cmd *cobra.Command, method string) *cobra.Command {
+	cmd.ValidArgsFunction = j.complete(completeNothing, completeRelations, completeNothing)
 	file := cmd.Flags().StringP("file", "f", "", "read many from this `FILE`; - is standard input")
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if *file != "" {
-			return arguments()(cmd, args)
+			return Arguments()(cmd, args)
 		}
-		return arguments("OBJECT", "RELATION", "TARGET")(cmd, args)
+		return Arguments("OBJECT", "RELATION", "TARGET")(cmd, args)
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		var tuples []params.RelationshipTuple

@@ -1,0 +1,126 @@
+package cli
+
+import (
+	"context"
+	"io"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/canonical/jimm-go-sdk/v3/api/params"
+	"github.com/juju/names/v6"
+	"github.com/spf13/cobra"
+
+	jujuparams "github.com/juju/juju/rpc/params"
+)
+
+// completionTime is how long the shell waits for names from JAAS.
+const completionTime = 3 * time.Second
+
+// nameList lists what an argument may be.
+type nameList func(ctx context.Context) []string
+
+// complete completes arguments, each from a list of its own. A nil one is a
+// file's name.
+func (j *JAAS) complete(lists ...nameList) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		if len(args) >= len(lists) {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		list := lists[len(args)]
+		if list == nil {
+			return nil, cobra.ShellCompDirectiveDefault
+		}
+		ctx, cancel := context.WithTimeout(cmd.Context(), completionTime)
+		defer cancel()
+		return list(ctx), cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// ask makes a call for a completion: it never asks for a login, and says nothing.
+func (j *JAAS) ask(ctx context.Context, method string, args, result any) bool {
+	quiet := *j
+	quiet.Stderr, quiet.noLogin = io.Discard, true
+	conn, err := quiet.connect(ctx)
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	return conn.call(ctx, method, args, result) == nil
+}
+
+// completeControllers lists the controllers of JAAS.
+func (j *JAAS) completeControllers(ctx context.Context) []string {
+	var list params.ListControllersResponse
+	j.ask(ctx, "ListControllers", nil, &list)
+	var found []string
+	for _, c := range list.Controllers {
+		found = append(found, c.Name)
+	}
+	return found
+}
+
+// completeClouds lists the clouds of JAAS.
+func (j *JAAS) completeClouds(ctx context.Context) []string {
+	quiet := *j
+	quiet.Stderr, quiet.noLogin = io.Discard, true
+	conn, err := quiet.connect(ctx)
+	if err != nil {
+		return nil
+	}
+	defer conn.Close()
+	var clouds jujuparams.CloudsResult
+	if conn.APICall(ctx, "Cloud", 7, "", "Clouds", nil, &clouds) != nil {
+		return nil
+	}
+	var found []string
+	for tag := range clouds.Clouds {
+		if cloud, err := names.ParseCloudTag(tag); err == nil {
+			found = append(found, cloud.Id())
+		}
+	}
+	return found
+}
+
+// completeClientClouds lists the clouds that the juju client knows.
+func (j *JAAS) completeClientClouds(context.Context) []string {
+	known, err := clientClouds()
+	if err != nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(known))
+}
+
+// storeNames lists the controllers in the juju client store.
+func (j *JAAS) storeNames(context.Context) []string {
+	all, err := j.Store.AllControllers()
+	if err != nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(all))
+}
+
+func (j *JAAS) completeStore(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return j.storeNames(cmd.Context()), cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeModels lists the UUIDs of the models of JAAS.
+func (j *JAAS) completeModels(ctx context.Context) []string {
+	var list params.ListModelsResponse
+	j.ask(ctx, "ListModels", nil, &list)
+	var found []string
+	for _, m := range list.Models {
+		found = append(found, cobra.CompletionWithDesc(m.ModelUUID, m.ModelName))
+	}
+	return found
+}
+
+// completeNothing is for an argument that is new, or not known to JAAS.
+func completeNothing(context.Context) []string { return nil }
+
+// completeRelations lists what a permission may be.
+func completeRelations(context.Context) []string {
+	return []string{
+		"administrator", "audit_log_viewer", "can_addmodel", "writer", "reader", "consumer", "member", "assignee",
+	}
+}

@@ -1,0 +1,106 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/term"
+)
+
+// Table is a table for people: columns aligned, colours only on a terminal.
+type Table struct {
+	rows   [][]cell
+	colour bool
+}
+
+type cell struct {
+	text   string
+	colour string
+}
+
+// The colours of a cell: what is well, what wants attention, what is broken.
+// They are ANSI's, as everywhere in juju.
+const (
+	green  = "\x1b[32m"
+	yellow = "\x1b[33m"
+	red    = "\x1b[31m"
+	plain  = "\x1b[0m"
+)
+
+// Good, Warn and Bad make a cell of a table green, yellow and red.
+func Good(text string) any { return cell{text, green} }
+
+// Warn is a yellow cell.
+func Warn(text string) any { return cell{text, yellow} }
+
+// Bad is a red cell.
+func Bad(text string) any { return cell{text, red} }
+
+// Row adds a row: of strings, of cells that Good, Warn and Bad make, or of
+// anything else as fmt.Sprint prints it. What is empty shows as a hyphen.
+func (t *Table) Row(cells ...any) {
+	row := make([]cell, len(cells))
+	for i, c := range cells {
+		switch c := c.(type) {
+		case cell:
+			row[i] = c
+		default:
+			row[i].text = fmt.Sprint(c)
+		}
+		row[i].text = printable(row[i].text)
+		if row[i].text == "" {
+			row[i].text = "-"
+		}
+	}
+	t.rows = append(t.rows, row)
+}
+
+// printable takes out what would break a table, or do more to a terminal than show.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t' || r == '\r':
+			return ' '
+		case !unicode.IsPrint(r):
+			return -1
+		}
+		return r
+	}, s)
+}
+
+// String returns the table, two blanks between columns.
+func (t *Table) String() string {
+	var widths []int
+	for _, row := range t.rows {
+		for i, c := range row {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], utf8.RuneCountInString(c.text))
+		}
+	}
+	var b strings.Builder
+	for _, row := range t.rows {
+		for i, c := range row {
+			if t.colour && c.colour != "" {
+				b.WriteString(c.colour + c.text + plain)
+			} else {
+				b.WriteString(c.text)
+			}
+			if i < len(row)-1 {
+				b.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c.text)+2))
+			}
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// isTerminal tells whether somebody looks at what is written, or types what is read.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
