@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"path"
@@ -43,7 +44,8 @@ type Config struct {
 	AuthStyle                      string
 	GroupClaim                     string
 	SessionKey                     string
-	SessionLife                    time.Duration
+	SessionLife, SessionIdle       time.Duration
+	TrustedProxies                 []netip.Prefix
 	TokenLife                      time.Duration
 	KeyMaxAge                      time.Duration
 
@@ -105,6 +107,24 @@ func (v *variables) duration(name string, fallback time.Duration) time.Duration 
 	return d
 }
 
+// prefixes reads networks; an address alone is one.
+func (v *variables) prefixes(name string) []netip.Prefix {
+	var list []netip.Prefix
+	for _, word := range v.words(name) {
+		if a, err := netip.ParseAddr(word); err == nil {
+			list = append(list, netip.PrefixFrom(a, a.BitLen()))
+			continue
+		}
+		p, err := netip.ParsePrefix(word)
+		if err != nil {
+			v.fail(name, "must be addresses and networks such as 10.1.0.0/16, not %q", word)
+			continue
+		}
+		list = append(list, p)
+	}
+	return list
+}
+
 // parseConfig reads the configuration from an environment, in the form of
 // os.Environ. The error lists every problem, one a line; it never quotes a
 // secret. The settings hold all that could be read, also with an error.
@@ -133,6 +153,8 @@ func Parse(environ []string) (Config, error) {
 		GroupClaim:       v.text("JIMM_OAUTH_GROUP_CLAIM_KEY", ""),
 		SessionKey:       v.required("JIMM_SESSION_SECRET_KEY", "64 or more random characters"),
 		SessionLife:      v.duration("JIMM_ACCESS_TOKEN_EXPIRY_DURATION", 6*time.Hour),
+		SessionIdle:      v.duration("JIMM_SESSION_IDLE_DURATION", 0),
+		TrustedProxies:   v.prefixes("JIMM_TRUSTED_PROXIES"),
 		TokenLife:        v.duration("JIMM_JWT_EXPIRY", 5*time.Minute),
 		KeyMaxAge:        v.duration("JIMM_JWKS_CACHE_MAX_AGE", 10*time.Minute),
 		OpenFGAToken:     v.text("OPENFGA_TOKEN", ""),

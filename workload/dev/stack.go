@@ -240,7 +240,7 @@ func (s *Stack) startServer(ctx context.Context) error {
 	logins, err := login.New(ctx, login.Config{
 		Issuer: s.Issuer, ClientID: "jimm", ClientSecret: s.state.ClientSecret,
 		Scopes: []string{"openid", "profile", "email", "groups"}, GroupClaim: "groups",
-		SessionKey: []byte(s.state.SessionKey), SessionLife: 24 * time.Hour, HTTPClient: s.client, Identities: s.Store,
+		SessionKey: []byte(s.state.SessionKey), SessionLife: 24 * time.Hour, HTTPClient: s.client, Identities: s.Store, Sessions: s.Store,
 		Reserved: []string{server.Self(s.Address).Name}, Log: s.log,
 	})
 	if err != nil {

@@ -38,7 +38,13 @@ type Estate struct {
 	// systems, so that a test can stop the process there.
 	Pause func(step string)
 
-	stream stream
+	// ForgetAccount, where set, is told on every unit that the connections of a
+	// service account were ended, or ("") those of any: whether its credentials
+	// are good is then asked anew.
+	ForgetAccount func(user string)
+
+	stream     stream
+	attendance attendance
 }
 
 func (e *Estate) step(name string) {

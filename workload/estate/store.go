@@ -17,6 +17,7 @@ type Store interface {
 	OfferStore
 	IdentityStore
 	UsersetStore
+	SessionStore
 	Signals
 	// Leases runs f with leases that end with it, or, with f's context, when
 	// they are lost.

@@ -16,6 +16,7 @@ func (e *Estate) Sweep(ctx context.Context) error {
 		e.sweepOffers(ctx),
 		e.sweepUsersets(ctx),
 		e.dropUnservedClouds(ctx),
+		e.sweepSessions(ctx),
 	)
 }
 

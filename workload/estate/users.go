@@ -15,6 +15,9 @@ type User struct {
 	// Groups are the ids of the groups the identity provider put the user in,
 	// known only for the one who is calling.
 	Groups []string
+	// Session is the id of the session with which the one who is calling is
+	// logged in; empty for a service account.
+	Session string
 }
 
 // Tag returns the user's Juju tag.

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"sync"
 
 	"github.com/juju/names/v6"
 
@@ -36,9 +37,15 @@ type Connection struct {
 	// ID tells it from all others in logs and audit.
 	ID string
 	// Servers are the addresses at which the client reached us.
-	Servers  [][]params.HostPort
-	admin    *Admin
-	user     *estate.User
+	Servers [][]params.HostPort
+	// End, where set, ends the connection from our side.
+	End func()
+
+	admin *Admin
+	user  *estate.User
+	// loginMu is held while a login is completed; leave is set by it.
+	loginMu  sync.Mutex
+	leave    func()
 	watchers watchers
 }
 
@@ -144,12 +151,15 @@ func (c *Connection) serve(ctx context.Context, r *rpc.Request) (any, error) {
 	return m(ctx, c, r.ID, r.Params)
 }
 
-var errNotLoggedIn = &estate.Error{Code: estate.CodeUnauthorized, Message: "not logged in"}
+var (
+	errNotLoggedIn = &estate.Error{Code: estate.CodeUnauthorized, Message: "not logged in"}
+	errLoggedIn    = &estate.Error{Code: estate.CodeNotSupported, Message: `already logged in: facade "Admin" not supported for controller API connection`}
+)
 
 // login answers the Admin facade, which ends with the login.
 func (c *Connection) login(ctx context.Context, r *rpc.Request) (any, error) {
 	if c.user != nil {
-		return nil, estate.Errorf(estate.CodeNotSupported, "already logged in: facade %q not supported for controller API connection", "Admin")
+		return nil, errLoggedIn
 	}
 	result, user, err := c.admin.Handle(ctx, r.Version, r.Method, r.Params)
 	if err != nil || user == nil {
@@ -158,6 +168,16 @@ func (c *Connection) login(ctx context.Context, r *rpc.Request) (any, error) {
 	login, err := c.loginResult(ctx, *user)
 	if err != nil {
 		return nil, err
+	}
+	c.loginMu.Lock()
+	defer c.loginMu.Unlock()
+	if c.user != nil {
+		return nil, errLoggedIn
+	}
+	if c.End != nil {
+		if c.leave, err = c.server.Estate.Attend(ctx, *user, c.End); err != nil {
+			return nil, err
+		}
 	}
 	c.user = user
 	return login, nil

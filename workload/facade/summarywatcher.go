@@ -107,4 +107,11 @@ func (c *Connection) watch(watcher *estate.ModelWatcher, err error) (params.Summ
 }
 
 // Close ends what belongs to the connection.
-func (c *Connection) Close() { c.watchers.close() }
+func (c *Connection) Close() {
+	c.watchers.close()
+	c.loginMu.Lock()
+	defer c.loginMu.Unlock()
+	if c.leave != nil {
+		c.leave()
+	}
+}

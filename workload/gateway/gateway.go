@@ -45,6 +45,17 @@ type Dialer interface {
 	DialModel(ctx context.Context, r estate.Route, u estate.User, claims estate.Claims) (*rpc.Conn, json.RawMessage, error)
 }
 
+// Sessions keeps an eye on connections.
+type Sessions interface {
+	// Attend calls end when the session that u is logged in with is over, until
+	// leave is called. CodeSessionTokenInvalid if it is over already.
+	Attend(ctx context.Context, u estate.User, end func()) (leave func(), err error)
+}
+
+// SessionOver is what is said when a connection is closed because its user's
+// session is over.
+const SessionOver = "the session has ended"
+
 // Recorder takes the audit events of model connections. Record must not block
 // on anything slow. The event's Params are as the client sent them, not
 // redacted, and only valid during the call; a reply has none.
@@ -58,6 +69,8 @@ type Config struct {
 	Admission func(r *http.Request) Admission
 	Models    Models
 	Dialer    Dialer
+	// Sessions ends connections when the session of their user does. Optional.
+	Sessions Sessions
 	// Recorder is optional.
 	Recorder Recorder
 	// ControllerUUID is JIMM's own, which clients take for the controller's.
@@ -146,7 +159,7 @@ func (g *Gateway) ServeModel(w http.ResponseWriter, r *http.Request, modelUUID s
 		return // the client has been answered
 	}
 	conn.SetMaxFrame(maxLoginFrame)
-	s := newSession(g, conn, modelUUID, g.Admission(r), g.Address(r))
+	s := newSession(estate.WithCaller(g.ctx, estate.CallerOf(r.Context())), g, conn, modelUUID, g.Admission(r), g.Address(r))
 	g.sessions.Add(1)
 	g.open.Add(1)
 	go func() {

@@ -60,17 +60,22 @@ func (t *Transfer) serveLog(w http.ResponseWriter, r *http.Request) {
 		return // the client has been answered
 	}
 	defer client.Close()
-	ctx, cancel := context.WithCancel(t.ctx)
+	ctx, cancel := context.WithCancel(estate.WithCaller(t.ctx, estate.CallerOf(r.Context())))
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { _ = client.Close() })()
 
-	controller, err := t.dialLog(ctx, r, about)
+	controller, user, err := t.dialLog(ctx, r, about)
+	if err == nil {
+		defer controller.Close()
+		var leave func()
+		leave, err = t.attend(ctx, user, cancel)
+		defer leave()
+	}
 	if err != nil {
 		_, body := t.httpError(r, err)
 		sendLogError(client, body)
 		return
 	}
-	defer controller.Close()
 	defer context.AfterFunc(ctx, func() { _ = controller.Close() })()
 
 	var watching sync.WaitGroup
@@ -84,15 +89,15 @@ func (t *Transfer) serveLog(w http.ResponseWriter, r *http.Request) {
 var logBuffers sync.Pool
 
 // dialLog opens the stream on the controller for whoever asks, if they may.
-func (t *Transfer) dialLog(ctx context.Context, r *http.Request, about target) (*websocket.Conn, error) {
+func (t *Transfer) dialLog(ctx context.Context, r *http.Request, about target) (*websocket.Conn, estate.User, error) {
 	request, err := t.authorize(r.WithContext(ctx), about)
 	if err != nil {
-		return nil, err
+		return nil, estate.User{}, err
 	}
 	c := request.route.Controller
 	reach, err := t.transport(c)
 	if err != nil {
-		return nil, err
+		return nil, estate.User{}, err
 	}
 	header := http.Header{"Authorization": {request.authorization}}
 	if v := r.Header.Get(params.JujuClientVersion); v != "" {
@@ -104,15 +109,15 @@ func (t *Transfer) dialLog(ctx context.Context, r *http.Request, about target) (
 	stream, response, err := dialer.DialContext(ctx, request.target.url("wss", request.query).String(), header)
 	if err != nil {
 		if errors.Is(err, websocket.ErrBadHandshake) && response != nil {
-			return nil, estate.Errorf(estate.CodeConnectionFailed, "controller %q has no log to give: it answers %s", c.Name, response.Status)
+			return nil, estate.User{}, estate.Errorf(estate.CodeConnectionFailed, "controller %q has no log to give: it answers %s", c.Name, response.Status)
 		}
 		if estate.CodeOf(err) == "" {
 			err = estate.Errorf(estate.CodeConnectionFailed, "cannot connect to controller %q: %w", c.Name, err)
 		}
-		return nil, err
+		return nil, estate.User{}, err
 	}
 	stream.SetReadLimit(logLine)
-	return stream, nil
+	return stream, request.user, nil
 }
 
 // sendLogError is what a stream begins with when there is none.

@@ -55,6 +55,8 @@ type session struct {
 	user    estate.User
 	route   estate.Route
 	primary *link
+	// leave is called when the session is over; the login sets it.
+	leave   func()
 	pending map[uint64]*call
 	// retained is the size of the requests in pending, in bytes.
 	retained int
@@ -92,7 +94,7 @@ func (c *call) drop() {
 	}
 }
 
-func newSession(g *Gateway, conn *rpc.Conn, modelUUID string, admission Admission, address string) *session {
+func newSession(ctx context.Context, g *Gateway, conn *rpc.Conn, modelUUID string, admission Admission, address string) *session {
 	s := &session{
 		g: g, client: conn, modelUUID: modelUUID, admission: admission, address: address,
 		conversation: g.NewID(),
@@ -100,7 +102,7 @@ func newSession(g *Gateway, conn *rpc.Conn, modelUUID string, admission Admissio
 		pending:      make(map[uint64]*call),
 	}
 	s.room = sync.NewCond(&s.mu)
-	s.ctx, s.cancel = context.WithCancel(g.ctx)
+	s.ctx, s.cancel = context.WithCancel(ctx)
 	return s
 }
 
@@ -128,8 +130,11 @@ func (s *session) run() {
 func (s *session) end() {
 	s.mu.Lock()
 	s.ended = true
-	links := s.links()
+	links, leave := s.links(), s.leave
 	s.mu.Unlock()
+	if leave != nil {
+		leave()
+	}
 	s.room.Broadcast()
 	_ = s.client.Close()
 	for _, l := range links {
@@ -313,14 +318,25 @@ func (s *session) admit(req *rpc.Request) (any, *estate.User, error) {
 		_ = conn.Close()
 		return nil, nil, err
 	}
+	var leave func()
+	if s.g.Sessions != nil {
+		leave, err = s.g.Sessions.Attend(ctx, *user, func() { s.client.CloseWith(websocket.ClosePolicyViolation, SessionOver) })
+		if err != nil {
+			_ = conn.Close()
+			return nil, nil, err
+		}
+	}
 	primary := &link{conn: conn, claims: route.Claims}
 	s.mu.Lock()
 	if s.ended {
 		s.mu.Unlock()
+		if leave != nil {
+			leave()
+		}
 		conn.Abort()
 		return nil, nil, io.EOF
 	}
-	s.user, s.route, s.primary = *user, route, primary
+	s.user, s.route, s.primary, s.leave = *user, route, primary, leave
 	s.mu.Unlock()
 	s.client.SetMaxFrame(s.maxFrame())
 	s.tasks.Go(func() { s.pump(primary) })

@@ -47,8 +47,10 @@ type Tokens interface {
 // TransferConfig is what a Transfer needs. Fields said to be optional may be
 // zero.
 type TransferConfig struct {
-	Models      Models
-	Logins      Authenticator
+	Models Models
+	Logins Authenticator
+	// Sessions ends requests when the session of their user does. Optional.
+	Sessions    Sessions
 	Controllers Controllers
 	Tokens      Tokens
 	// Secrets has the logins of controllers that take no tokens over HTTP.
@@ -249,6 +251,7 @@ func queryOf(r *http.Request) (string, error) {
 type authorized struct {
 	target target
 	query  string
+	user   estate.User
 	route  estate.Route
 	// authorization is the header for the controller.
 	authorization string
@@ -283,7 +286,7 @@ func (t *Transfer) authorize(r *http.Request, about target) (authorized, error) 
 		return authorized{}, err
 	}
 	authorization, err := t.authorization(r.Context(), route.Controller, user, claims, about.bare)
-	return authorized{about, query, route, authorization}, err
+	return authorized{about, query, user, route, authorization}, err
 }
 
 // isFirehose reports whether a request for a log is for that of all models, as
@@ -346,11 +349,18 @@ func (t *Transfer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		reach, err = t.transport(request.route.Controller)
 	}
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	if err == nil {
+		var leave func()
+		leave, err = t.attend(ctx, request.user, cancel)
+		defer leave()
+	}
 	if err != nil {
 		t.refuse(w, r, err)
 		return
 	}
-	out := r.WithContext(context.WithValue(r.Context(), passing{}, &pass{reach, request.route.Controller}))
+	out := r.WithContext(context.WithValue(ctx, passing{}, &pass{reach, request.route.Controller}))
 	out.URL = about.url("https", request.query)
 	out.Host = controllerHost
 	out.Header = r.Header.Clone()
@@ -359,6 +369,19 @@ func (t *Transfer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	out.Header.Set("Authorization", request.authorization)
 	t.proxy.ServeHTTP(w, out)
+}
+
+// attend has what is done for a user ended with their session. There is always
+// something to call in the end.
+func (t *Transfer) attend(ctx context.Context, u estate.User, end func()) (leave func(), err error) {
+	if t.config.Sessions == nil {
+		return func() {}, nil
+	}
+	leave, err = t.config.Sessions.Attend(ctx, u, end)
+	if err != nil {
+		return func() {}, err
+	}
+	return leave, nil
 }
 
 // controllerHost stands in requests for the controller's host: where they go

@@ -3,6 +3,7 @@ package login
 import (
 	"context"
 	"crypto/sha256"
+	"maps"
 	"net/http"
 	"slices"
 	"sync"
@@ -129,6 +130,16 @@ func (a *accounts) get(key [sha256.Size]byte, now time.Time) (estate.User, bool)
 	u := found.user
 	u.Groups = slices.Clone(u.Groups)
 	return u, true
+}
+
+// ForgetAccount makes the credentials of a service account, by its user name, be
+// exchanged anew when they are shown next; those of all accounts for "".
+func (s *Service) ForgetAccount(user string) {
+	s.accounts.mu.Lock()
+	defer s.accounts.mu.Unlock()
+	maps.DeleteFunc(s.accounts.known, func(_ [sha256.Size]byte, known account) bool {
+		return user == "" || known.user.Name == user
+	})
 }
 
 func (a *accounts) put(key [sha256.Size]byte, found account, now time.Time) {

@@ -75,17 +75,13 @@ func (s *Service) AwaitDevice(ctx context.Context, d *Device) (token string, u e
 	if err != nil {
 		return "", estate.User{}, failed(err)
 	}
-	token, err = s.begin(ctx, p)
-	return token, p.User, err
-}
-
-// begin gives a person who has logged in a session token.
-func (s *Service) begin(ctx context.Context, p person) (string, error) {
-	if err := s.config.Identities.SaveLogin(ctx, p.Name, p.DisplayName, s.config.Now()); err != nil {
-		return "", err
+	session, err := s.begin(ctx, p, estate.SessionDevice, "")
+	if err != nil {
+		return "", estate.User{}, err
 	}
-	s.config.Log.Info("a user has logged in", "user", p.Name, "groups", len(p.Groups))
-	return s.newToken(p.User)
+	p.Session = session.ID
+	token, err = s.newToken(session)
+	return token, p.User, err
 }
 
 // poll asks for the token until there is one. A request that gets no answer is

@@ -4,7 +4,8 @@
 //
 // A person logs in by the device flow (RFC 8628), once per session. A service
 // account shows its client id and secret each time; they are exchanged at the
-// issuer's token endpoint. Nothing is asked of the issuer for a session token.
+// issuer's token endpoint. Nothing is asked of the issuer for a session token,
+// which is good while its session is there (estate.Session).
 package login
 
 import (
@@ -75,15 +76,17 @@ type Config struct {
 
 	// SessionKey signs session tokens; it has at least 64 bytes.
 	SessionKey []byte
-	// SessionLife is how long a session token is valid.
-	SessionLife time.Duration
+	// SessionLife is how long a session lasts, however much it is used, and
+	// SessionIdle for how long it may be unused; 0 is without a limit.
+	SessionLife, SessionIdle time.Duration
 
 	Identities estate.IdentityStore
+	Sessions   estate.SessionStore
 	// HTTPClient talks to the issuer; nil means a plain one.
 	HTTPClient *http.Client
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
-	// Random is where token ids and keys come from; nil means crypto/rand.
+	// Random is where session ids and keys come from; nil means crypto/rand.
 	Random io.Reader
 	// Log may be nil.
 	Log *slog.Logger
@@ -118,8 +121,11 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	if c.SessionLife <= 0 {
 		return nil, fmt.Errorf("cannot set up logins: session life must be positive, not %v", c.SessionLife)
 	}
-	if c.Identities == nil {
-		return nil, errors.New("cannot set up logins: no place to save identities")
+	if c.SessionIdle < 0 {
+		return nil, fmt.Errorf("cannot set up logins: idle limit of sessions must not be negative, not %v", c.SessionIdle)
+	}
+	if c.Identities == nil || c.Sessions == nil {
+		return nil, errors.New("cannot set up logins: no place to save identities and sessions")
 	}
 	switch c.AuthStyle {
 	case "":

@@ -100,7 +100,7 @@ func (l *lab) provider(t *testing.T, issuer string, change func(*idp.Config)) ht
 func (l *lab) config() login.Config {
 	return login.Config{
 		Issuer: l.issuer, ClientID: "jimm", ClientSecret: clientSecret, Scopes: []string{"email", "profile"}, GroupClaim: "groups",
-		SessionKey: sessionKey, SessionLife: time.Hour, Identities: l.store, Now: l.now, Reserved: []string{"jimm@example.com"},
+		SessionKey: sessionKey, SessionLife: time.Hour, Identities: l.store, Sessions: l.store, Now: l.now, Reserved: []string{"jimm@example.com"},
 		Log: slog.New(slog.NewTextHandler(&l.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 }
@@ -126,10 +126,11 @@ func newLab(t *testing.T, changeProvider func(*idp.Config), change func(*login.C
 // emptyLab has no provider yet, and checks in the end that no secret was logged.
 func emptyLab(t *testing.T) *lab {
 	t.Helper()
-	store, err := postgres.Open(t.Context(), cluster.ForTest(t).NewDatabase(t), postgres.Options{})
+	l := &lab{}
+	store, err := postgres.Open(t.Context(), cluster.ForTest(t).NewDatabase(t), postgres.Options{Now: l.now})
 	check(t, err)
 	t.Cleanup(store.Close)
-	l := &lab{store: store}
+	l.store = store
 	t.Cleanup(func() {
 		for _, secret := range []string{clientSecret, robotSecret, password, string(sessionKey), "wrong-secret"} {
 			if text := l.log.String(); strings.Contains(text, secret) {
@@ -187,6 +188,7 @@ func TestAPersonLogsInByDevice(t *testing.T) {
 			token, u, err := l.AwaitDevice(t.Context(), device)
 			check(t, errors.Join(<-approved, err))
 			alice := estate.User{Name: "alice.liddell@example.com", Groups: []string{"engineering", "tea"}}
+			alice.Session = u.Session
 			equal(t, "user", u, alice)
 
 			u, err = l.VerifyToken(t.Context(), token)
@@ -222,7 +224,6 @@ func TestASessionTokenIsBase64OfAJWT(t *testing.T) {
 	var header struct{ Alg string }
 	var claims struct {
 		Sub, Iss, Jti string
-		Groups        []string
 		Iat, Exp      int64
 	}
 	for part, into := range map[int]any{0: &header, 1: &claims} {
@@ -233,7 +234,6 @@ func TestASessionTokenIsBase64OfAJWT(t *testing.T) {
 	equal(t, "algorithm", header.Alg, "HS256")
 	equal(t, "subject", claims.Sub, "alice.liddell@example.com")
 	equal(t, "life", claims.Exp-claims.Iat, int64(3600))
-	equal(t, "groups", claims.Groups, []string{"engineering", "tea"})
 	if claims.Iss == "" || len(claims.Jti) != 32 {
 		t.Errorf("iss %q, jti %q", claims.Iss, claims.Jti)
 	}

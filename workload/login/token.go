@@ -3,10 +3,9 @@ package login
 import (
 	"context"
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
+	"time"
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
@@ -19,32 +18,21 @@ const (
 	// with keys derived from the same secret.
 	sessionIssuer = "jimm"
 	// maxToken is the length of the longest session token that is looked at, in
-	// bytes. Groups make them long.
-	maxToken = 1 << 20
+	// bytes.
+	maxToken = 64 << 10
+	// leeway is by how much clocks may differ, ours and the issuer's: what is
+	// older, or from the future by more, is not valid.
+	leeway = 2 * time.Minute
 )
 
-// sessionClaims are what a session token says.
-type sessionClaims struct {
-	jwt.Claims
-	Groups []string `json:"groups,omitempty"`
-}
-
-// newToken makes a session token: standard base64 of a compact JWT.
-func (s *Service) newToken(u estate.User) (string, error) {
-	id := make([]byte, 16)
-	if _, err := io.ReadFull(s.config.Random, id); err != nil {
-		return "", fmt.Errorf("cannot make a session token: %w", err)
-	}
-	now := s.config.Now()
-	compact, err := jwt.Signed(s.signer).Claims(sessionClaims{
-		Claims: jwt.Claims{
-			Issuer:   sessionIssuer,
-			Subject:  u.Name,
-			ID:       hex.EncodeToString(id),
-			IssuedAt: jwt.NewNumericDate(now),
-			Expiry:   jwt.NewNumericDate(now.Add(s.config.SessionLife)),
-		},
-		Groups: u.Groups,
+// newToken makes the token of a session: standard base64 of a compact JWT.
+func (s *Service) newToken(of estate.Session) (string, error) {
+	compact, err := jwt.Signed(s.signer).Claims(jwt.Claims{
+		Issuer:   sessionIssuer,
+		Subject:  of.User,
+		ID:       of.ID,
+		IssuedAt: jwt.NewNumericDate(of.StartedAt),
+		Expiry:   jwt.NewNumericDate(of.Expires),
 	}).Serialize()
 	if err != nil {
 		return "", fmt.Errorf("cannot make a session token: %w", err)
@@ -52,49 +40,66 @@ func (s *Service) newToken(u estate.User) (string, error) {
 	return base64.StdEncoding.EncodeToString([]byte(compact)), nil
 }
 
-// VerifyToken tells whose session token this is. Errors have
-// CodeSessionTokenInvalid, which makes a Juju client start the device flow, and
-// the same text whatever is wrong.
-func (s *Service) VerifyToken(_ context.Context, token string) (estate.User, error) {
-	u, err := s.readToken(token)
+// VerifyToken tells whose session token this is. Its session is in use then.
+// Errors have CodeSessionTokenInvalid, which makes a Juju client start the
+// device flow, and the same text whatever is wrong with the token; those
+// without a code are of the place where sessions are kept.
+func (s *Service) VerifyToken(ctx context.Context, token string) (estate.User, error) {
+	claims, err := s.readToken(token)
 	if err != nil {
-		return estate.User{}, &estate.Error{
-			Code:    estate.CodeSessionTokenInvalid,
-			Message: `no valid session; run "juju login" to log in`,
-			Cause:   err,
-		}
+		return estate.User{}, noSession(err)
 	}
-	return u, nil
+	session, err := s.config.Sessions.UseSession(ctx, claims.ID)
+	switch {
+	case estate.Is(err, estate.CodeNotFound):
+		return estate.User{}, noSession(err)
+	case err != nil:
+		return estate.User{}, err
+	case session.User != claims.Subject || session.Kind != estate.SessionDevice:
+		return estate.User{}, noSession(errors.New("token is not of its session"))
+	}
+	return estate.User{Name: session.User, Groups: session.Groups, Session: session.ID}, nil
 }
 
-func (s *Service) readToken(token string) (estate.User, error) {
+func noSession(cause error) error {
+	return &estate.Error{
+		Code:    estate.CodeSessionTokenInvalid,
+		Message: `no valid session; run "juju login" to log in`,
+		Cause:   cause,
+	}
+}
+
+// readToken returns what a token of ours says.
+func (s *Service) readToken(token string) (jwt.Claims, error) {
+	var claims jwt.Claims
 	if token == "" {
-		return estate.User{}, errors.New("no token")
+		return claims, errors.New("no token")
 	}
 	if len(token) > maxToken {
-		return estate.User{}, fmt.Errorf("token of %d bytes", len(token))
+		return claims, fmt.Errorf("token of %d bytes", len(token))
 	}
 	compact, err := base64.StdEncoding.Strict().DecodeString(token)
 	if err != nil {
-		return estate.User{}, errors.New("token is not base64")
+		return claims, errors.New("token is not base64")
 	}
 	parsed, err := jwt.ParseSigned(string(compact), []jose.SignatureAlgorithm{jose.HS256})
 	if err != nil {
-		return estate.User{}, errors.New("token is not a JWT of ours")
+		return claims, errors.New("token is not a JWT of ours")
 	}
-	var claims sessionClaims
 	if err := parsed.Claims(s.config.SessionKey, &claims); err != nil {
-		return estate.User{}, errors.New("token is not signed with our key")
+		return claims, errors.New("token is not signed with our key")
 	}
 	// Without an expiry the library takes a token as valid for ever.
 	if claims.Expiry == nil {
-		return estate.User{}, errors.New("token does not expire")
+		return claims, errors.New("token does not expire")
 	}
-	if err := claims.ValidateWithLeeway(jwt.Expected{Issuer: sessionIssuer, Time: s.config.Now()}, 0); err != nil {
-		return estate.User{}, err
+	if claims.ID == "" {
+		return claims, errors.New("token has no id")
 	}
-	if err := s.checkPerson(claims.Subject); err != nil {
-		return estate.User{}, err
+	// The clock of the unit that made it may be ahead; when it ends is the
+	// session's to say.
+	if err := claims.ValidateWithLeeway(jwt.Expected{Issuer: sessionIssuer, Time: s.config.Now()}, leeway); err != nil {
+		return claims, err
 	}
-	return estate.User{Name: claims.Subject, Groups: claims.Groups}, nil
+	return claims, s.checkPerson(claims.Subject)
 }

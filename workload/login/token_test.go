@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,11 +27,35 @@ type identities struct{ estate.IdentityStore }
 
 func (identities) SaveLogin(context.Context, string, string, time.Time) error { return nil }
 
+// sessions are alive while they are in it.
+type sessions struct {
+	estate.SessionStore
+	alive map[string]estate.Session
+}
+
+func (s sessions) UseSession(_ context.Context, id string) (estate.Session, error) {
+	if found, ok := s.alive[id]; ok {
+		return found, nil
+	}
+	return estate.Session{}, estate.Errorf(estate.CodeNotFound, "session %q not found", id)
+}
+
+func sessionsOf(users ...string) sessions {
+	s := sessions{alive: map[string]estate.Session{}}
+	for _, user := range users {
+		s.alive["session-of-"+user] = estate.Session{
+			ID: "session-of-" + user, User: user, Kind: estate.SessionDevice, StartedAt: noon, Expires: noon.Add(time.Hour), Groups: []string{"tea"},
+		}
+	}
+	s.alive["browser-session"] = estate.Session{ID: "browser-session", User: "alice@example.com", Kind: estate.SessionBrowser}
+	return s
+}
+
 // offline makes a Service whose issuer never answers.
 func offline(t testing.TB, change func(*Config)) *Service {
 	t.Helper()
 	c := Config{
-		Issuer: "https://idp.invalid", ClientID: "jimm", SessionKey: testKey, SessionLife: time.Hour, Identities: identities{},
+		Issuer: "https://idp.invalid", ClientID: "jimm", SessionKey: testKey, SessionLife: time.Hour, Identities: identities{}, Sessions: sessionsOf("alice@example.com", "bob@example.com", "admin", "admin@local", "robot@serviceaccount", "everyone@external", "jimm@example.com", "Alice@example.com"),
 		HTTPClient: &http.Client{Transport: noTransport{}}, Now: func() time.Time { return noon }, Reserved: []string{"jimm@example.com"},
 	}
 	if change != nil {
@@ -62,12 +88,16 @@ func sign(t testing.TB, algorithm jose.SignatureAlgorithm, key any, claims any) 
 
 func TestATokenThatIsNotValidStartsANewLogin(t *testing.T) {
 	s := offline(t, nil)
-	good := map[string]any{"iss": sessionIssuer, "sub": "alice@example.com", "iat": noon.Unix(), "exp": noon.Add(time.Hour).Unix()}
+	good := map[string]any{"iss": sessionIssuer, "sub": "alice@example.com", "jti": "session-of-alice@example.com", "iat": noon.Unix(), "exp": noon.Add(time.Hour).Unix()}
 	with := func(changes map[string]any) string {
 		claims := map[string]any{}
 		for _, from := range []map[string]any{good, changes} {
-			for name, value := range from {
+			for _, name := range slices.Backward(slices.Sorted(maps.Keys(from))) {
+				value := from[name]
 				claims[name] = value
+				if sub, ok := value.(string); ok && name == "sub" {
+					claims["jti"] = "session-of-" + sub
+				}
 				if value == nil {
 					delete(claims, name)
 				}
@@ -75,7 +105,7 @@ func TestATokenThatIsNotValidStartsANewLogin(t *testing.T) {
 		}
 		return sign(t, jose.HS256, testKey, claims)
 	}
-	if u, err := s.VerifyToken(t.Context(), with(nil)); err != nil || u.Name != "alice@example.com" {
+	if u, err := s.VerifyToken(t.Context(), with(nil)); err != nil || u.Name != "alice@example.com" || u.Session != "session-of-alice@example.com" || !slices.Equal(u.Groups, []string{"tea"}) {
 		t.Fatalf("a good token: %v, %v", u, err)
 	}
 	valid := with(nil)
@@ -99,9 +129,13 @@ func TestATokenThatIsNotValidStartsANewLogin(t *testing.T) {
 		"unsigned":                  encode(unsigned, parts[1], ""),
 		"unsigned with signature":   encode(unsigned, parts[1], parts[2]),
 		"of another payload":        encode(parts[0], base64.RawURLEncoding.EncodeToString([]byte(`{"sub":"bob@example.com"}`)), parts[2]),
-		"expired":                   with(map[string]any{"exp": noon.Add(-time.Second).Unix()}),
+		"expired":                   with(map[string]any{"exp": noon.Add(-leeway - time.Second).Unix()}),
 		"without expiry":            with(map[string]any{"exp": nil}),
 		"from tomorrow":             with(map[string]any{"iat": noon.Add(24 * time.Hour).Unix()}),
+		"without a session":         with(map[string]any{"jti": nil}),
+		"of a session that is over": with(map[string]any{"jti": "ended"}),
+		"of another's session":      with(map[string]any{"jti": "session-of-bob@example.com"}),
+		"of a browser's session":    with(map[string]any{"jti": "browser-session"}),
 		"of another issuer":         with(map[string]any{"iss": "https://idp.example.com"}),
 		"of nobody":                 with(map[string]any{"sub": nil}),
 		"of a local user":           with(map[string]any{"sub": "admin"}),
@@ -121,7 +155,7 @@ func TestATokenThatIsNotValidStartsANewLogin(t *testing.T) {
 
 func TestAKeyThatIsChangedEndsAllSessions(t *testing.T) {
 	before, after := offline(t, nil), offline(t, func(c *Config) { c.SessionKey = []byte(strings.Repeat("x", 64)) })
-	token, err := before.newToken(estate.User{Name: "alice@example.com"})
+	token, err := before.newToken(sessionsOf("alice@example.com").alive["session-of-alice@example.com"])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +166,7 @@ func TestAKeyThatIsChangedEndsAllSessions(t *testing.T) {
 
 func FuzzOnlyOurTokensAreTaken(f *testing.F) {
 	s := offline(f, nil)
-	alice, err := s.newToken(estate.User{Name: "alice@example.com", Groups: []string{"a", "b"}})
+	alice, err := s.newToken(sessionsOf("alice@example.com").alive["session-of-alice@example.com"])
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -40,6 +40,8 @@ var broken = map[string]struct{ code, text string }{
 	"offers_model_fkey":                  {estate.CodeStillAlive, "it has offers"},
 	"offers_state_known":                 {estate.CodeNotValid, "there is no such state"},
 	"offers_uuid_known":                  {estate.CodeNotValid, "it has no UUID"},
+	"sessions_user_fkey":                 {estate.CodeUserNotFound, "the user is not known"},
+	"sessions_kind_known":                {estate.CodeNotValid, "there is no such kind of session"},
 	"credentials_owner_fkey":             {estate.CodeUserNotFound, "its owner is not known"},
 	"credentials_cloud_fkey":             {estate.CodeNotFound, "its cloud is not known"},
 	"region_controllers_cloud_fkey":      {estate.CodeNotFound, "a cloud is not known"},

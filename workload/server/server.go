@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -39,6 +40,9 @@ type Config struct {
 	Admins []string
 	// Origins are the web pages that may connect.
 	Origins []string
+	// TrustedProxies are those whose word about where a request comes from
+	// counts.
+	TrustedProxies []netip.Prefix
 	// TokenLife is for how long tokens for controllers are valid.
 	TokenLife time.Duration
 	// KeyMaxAge is how long controllers may keep our key set.
@@ -67,6 +71,8 @@ type Config struct {
 type Logins interface {
 	facade.Logins
 	gateway.Authenticator
+	// ForgetAccount is the estate's.
+	ForgetAccount(user string)
 }
 
 // Adapters are what the estate's ports are connected to.
@@ -122,7 +128,7 @@ func New(ctx context.Context, c Config, a Adapters) (*Server, error) {
 		Store: a.Store, Permissions: estate.Announce(a.Permissions, a.Store), Secrets: a.Secrets, Peers: peers,
 		UUID: c.UUID, Self: self, Version: c.Version, Commit: c.Commit,
 		Now: time.Now, NewUUID: uuid.NewString, Shuffle: rand.Shuffle, Log: c.Log,
-		CallTimeout: c.CallTimeout, IntentAge: c.IntentAge, Pause: c.Pause,
+		CallTimeout: c.CallTimeout, IntentAge: c.IntentAge, Pause: c.Pause, ForgetAccount: a.Logins.ForgetAccount,
 	}
 	if err := e.EnsureAdmins(ctx, c.Admins); err != nil {
 		return nil, fmt.Errorf("cannot make administrators: %w", err)
@@ -133,13 +139,14 @@ func New(ctx context.Context, c Config, a Adapters) (*Server, error) {
 		Admission:      func(*http.Request) gateway.Admission { return facade.NewAdmin(a.Logins) },
 		Models:         e,
 		Dialer:         peers,
+		Sessions:       e,
 		Recorder:       recorder{a.Audit, c.Log},
 		ControllerUUID: c.UUID,
 		CheckOrigin:    checkOrigin,
 		Log:            c.Log,
 	})
 	transfer := gateway.NewTransfer(gateway.TransferConfig{
-		Models: e, Logins: a.Logins, Controllers: dialer, Tokens: tokens, Secrets: a.Secrets, CheckOrigin: checkOrigin, Log: c.Log,
+		Models: e, Logins: a.Logins, Sessions: e, Controllers: dialer, Tokens: tokens, Secrets: a.Secrets, CheckOrigin: checkOrigin, Log: c.Log,
 	})
 	confirm, err := macaroons.Handler(ctx, macaroons.Config{Offers: e, Secrets: a.Secrets, Log: c.Log})
 	if err != nil {
@@ -148,14 +155,15 @@ func New(ctx context.Context, c Config, a Adapters) (*Server, error) {
 	s := &Server{Estate: e, config: c, keys: keys, peers: peers, gateway: g, files: transfer, watch: watch}
 	api := &web.API{Facades: facades, CheckOrigin: checkOrigin, NewID: uuid.NewString, Log: c.Log, Options: rpc.Options{}, Observe: watch.Requests}
 	routes := web.Routes{
-		Prefix:    c.Prefix,
-		Observe:   watch.HTTP,
-		API:       api,
-		Model:     g.ServeModel,
-		Log:       transfer.Log(),
-		Transfer:  transfer,
-		KeySet:    s.keySet,
-		Macaroons: confirm,
+		Prefix:         c.Prefix,
+		Observe:        watch.HTTP,
+		API:            api,
+		Model:          g.ServeModel,
+		Log:            transfer.Log(),
+		Transfer:       transfer,
+		KeySet:         s.keySet,
+		Macaroons:      confirm,
+		TrustedProxies: c.TrustedProxies,
 	}
 	s.handler, s.controllers = web.Handler(routes), web.ControllersHandler(routes)
 	const connections, help = "jimm_websocket_concurrent_connections", "Websockets of clients: of controller connections (api), model connections (model) and log streams (log)."
@@ -195,6 +203,7 @@ func (s *Server) Run(ctx context.Context) {
 	var running sync.WaitGroup
 	running.Go(func() { s.keys.Run(ctx) })
 	running.Go(func() { s.Estate.KeepFresh(ctx, s.config.Freshness) })
+	running.Go(func() { s.Estate.KeepSessions(ctx) })
 	running.Go(func() { s.lead(ctx) })
 	running.Go(func() { s.health.Run(ctx, healthEvery) })
 	running.Wait()

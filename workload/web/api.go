@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"github.com/gorilla/websocket"
+
 	"jimm/workload/facade"
 	"jimm/workload/gateway"
 	"jimm/workload/rpc"
@@ -36,6 +38,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return // Upgrade has answered
 	}
 	c := a.Facades.Connect(a.NewID(), gateway.Servers(gateway.RequestAddress(r)))
+	c.End = func() { conn.CloseWith(websocket.ClosePolicyViolation, gateway.SessionOver) }
 	defer c.Close()
 	a.connections.Add(1)
 	defer a.connections.Add(-1)

@@ -5,6 +5,7 @@ package web
 import (
 	"fmt"
 	"net/http"
+	"net/netip"
 	"path"
 	"strings"
 	"time"
@@ -17,6 +18,8 @@ type Routes struct {
 	// Prefix is the path below which clients know us, such as /blue, if a proxy
 	// in front does not strip it; empty otherwise.
 	Prefix string
+	// TrustedProxies are those whose X-Forwarded-For counts.
+	TrustedProxies []netip.Prefix
 	// API serves controller connections.
 	API http.Handler
 	// Model serves model connections: /model/<uuid>/api.
@@ -39,7 +42,7 @@ func (r Routes) serve(mux *http.ServeMux) http.Handler {
 	if r.Observe != nil {
 		all = r.Observe(all)
 	}
-	return hostile(stripPrefix(r.Prefix, all))
+	return hostile(callers(r.TrustedProxies, stripPrefix(r.Prefix, all)))
 }
 
 // Handler returns the handler of the public listener.

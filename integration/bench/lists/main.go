@@ -79,6 +79,7 @@ func (logins) VerifyToken(_ context.Context, token string) (estate.User, error) 
 func (logins) ClientCredentials(context.Context, string, string) (estate.User, error) {
 	return estate.User{}, errNotHere
 }
+func (logins) ForgetAccount(string) {}
 func (logins) Basic(context.Context, string, string) (estate.User, error) {
 	return estate.User{}, errNotHere
 }
