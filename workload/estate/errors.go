@@ -26,6 +26,8 @@ const (
 
 	CodeConnectionFailed = "connection failed"
 	CodeTupleInvalid     = "failed to parse tuple"
+	// CodeServerConfiguration is for what only who runs JIMM can mend.
+	CodeServerConfiguration = "server configuration"
 )
 
 // Error is an error with the code that a client gets to see. Its text says
