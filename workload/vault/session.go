@@ -96,27 +96,28 @@ type notSent struct{ error }
 
 func (e *notSent) Unwrap() error { return e.error }
 
-// logIn returns a session whose token is good, as far as is known here. Of many
-// callers one logs in, and the others wait for it; while the token at hand is
-// still good nobody waits.
+// logIn returns a session whose token is good, as far as is known here. A token
+// that will end soon is replaced by the first who sees that. Where there is none,
+// one of many callers logs in, and the others wait for it.
 func (s *Secrets) logIn(ctx context.Context) (*session, error) {
 	now := s.config.Now()
 	current := s.session.Load()
-	if current != nil && (current.renewal.IsZero() || now.Before(current.renewal)) {
-		return current, nil
-	}
-	flight := s.flights.DoChan("", func() (any, error) {
-		if latest := s.session.Load(); latest != current {
-			if latest != nil {
-				return latest, nil // of the flight before
-			}
-			return s.replace(nil)
+	if current != nil && (current.expires.IsZero() || now.Before(current.expires)) {
+		if current.expires.IsZero() || now.Before(current.renewal) || !s.renewing.TryLock() {
+			return current, nil
+		}
+		defer s.renewing.Unlock()
+		if latest := s.session.Load(); latest != nil && latest != current {
+			return latest, nil
 		}
 		return s.replace(current)
-	})
-	if current != nil && now.Before(current.expires) {
-		return current, nil
 	}
+	flight := s.flights.DoChan("", func() (any, error) {
+		if latest := s.session.Load(); latest != nil && latest != current {
+			return latest, nil // of the flight before
+		}
+		return s.replace(nil)
+	})
 	select {
 	case <-ctx.Done():
 		return nil, ctx.Err()
@@ -129,11 +130,12 @@ func (s *Secrets) logIn(ctx context.Context) (*session, error) {
 }
 
 // replace makes a session whose token has its whole life before it: the current
-// one's if it can be renewed for as long, else that of a new login.
+// one's if it can be renewed for as long, else that of a new login. If neither
+// can be had the current one serves on.
 func (s *Secrets) replace(current *session) (*session, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.config.Timeout)
 	defer cancel()
-	if current != nil && current.renewable && s.config.Now().Before(current.expires) {
+	if current != nil && current.renewable {
 		secret, err := current.client.Auth().Token().RenewSelfWithContext(ctx, int(current.life.Seconds()))
 		if err == nil && secret != nil && secret.Auth != nil {
 			renewed := s.newSession(current.client, secret.Auth)
@@ -147,11 +149,11 @@ func (s *Secrets) replace(current *session) (*session, error) {
 	}
 	made, err := s.newLogin(ctx)
 	if err != nil {
-		if current != nil && s.config.Now().Before(current.expires) {
+		if current != nil {
 			s.failed(call{verb: "renew the token for"}, classify(err), err)
 			// It may serve until it ends; the next try is not for every call.
 			later := *current
-			later.renewal = s.config.Now().Add(min(current.life/20+time.Second, current.expires.Sub(s.config.Now())))
+			later.renewal = s.config.Now().Add(current.life/20 + time.Second)
 			s.session.Store(&later)
 			return &later, nil
 		}

@@ -126,8 +126,8 @@ func (v *standIn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		v.grant(w, name, held.expires.Sub(v.now))
 	case path == "sys/internal/ui/mounts/jimm":
 		answer(w, 200, map[string]any{"data": map[string]any{"type": "kv", "options": map[string]any{"version": "2"}}})
-	case strings.HasPrefix(path, "jimm/metadata/"):
-		v.metadata(w, r, strings.TrimPrefix(path, "jimm/metadata/"))
+	case strings.HasPrefix(path+"/", "jimm/metadata/"):
+		v.metadata(w, r, strings.TrimPrefix(path+"/", "jimm/metadata/"))
 	case strings.HasPrefix(path, "jimm/data/"):
 		path = strings.TrimPrefix(path, "jimm/data/")
 		kept := v.secrets[path]
@@ -163,7 +163,7 @@ func (v *standIn) grant(w http.ResponseWriter, name string, life time.Duration) 
 
 func (v *standIn) metadata(w http.ResponseWriter, r *http.Request, path string) {
 	if r.Method == http.MethodDelete {
-		delete(v.secrets, path)
+		delete(v.secrets, strings.TrimSuffix(path, "/"))
 		w.WriteHeader(204)
 		return
 	}

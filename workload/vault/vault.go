@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -48,8 +49,10 @@ type Secrets struct {
 	config  Config
 	client  *api.Client // without a token
 	session atomic.Pointer[session]
-	// flights has at most one login under way.
-	flights singleflight.Group
+	// flights has at most one login under way where there is no token, and
+	// renewing is held by who replaces one that is still good.
+	flights  singleflight.Group
+	renewing sync.Mutex
 	// trouble is what was logged last, nil when all is well.
 	trouble atomic.Pointer[trouble]
 	// checked is set when the mount was seen to be KV v2.
