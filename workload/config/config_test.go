@@ -35,7 +35,7 @@ func TestAGoodEnvironmentIsRead(t *testing.T) {
 func TestEveryProblemIsListedAtOnce(t *testing.T) {
 	secret := "hush-" + strings.Repeat("s", 20)
 	_, err := Parse([]string{
-		"JIMM_UUID=one", "JIMM_DNS_NAME=https://jimm.example.com", "JIMM_OAUTH_ISSUER_URL=idp", "JIMM_JWT_EXPIRY=soon",
+		"JIMM_UUID=one", "JIMM_DNS_NAME=http://jimm.example.com", "JIMM_OAUTH_ISSUER_URL=idp", "JIMM_JWT_EXPIRY=soon",
 		"JIMM_SESSION_SECRET_KEY=" + secret, "JIMM_ADMINS=bob", "JIMM_DNS_NAM=x", "JIMM_LOG_LEVEL=loud", "OPENFGA_PORT=0",
 		"OPENFGA_LIST_OBJECTS_MAX_RESULTS=many",
 	})

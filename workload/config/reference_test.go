@@ -6,24 +6,26 @@ import (
 	"testing"
 )
 
-// TestTheReferenceListsEveryVariable compares the variables that config.go
+// TestTheReferenceListsEveryVariable compares the variables that this package
 // names with those in docs/reference/configuration.md.
 func TestTheReferenceListsEveryVariable(t *testing.T) {
-	find := func(file, pattern string) map[string]bool {
+	find := func(pattern string, files ...string) map[string]bool {
 		t.Helper()
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
 		found := map[string]bool{}
-		for _, match := range regexp.MustCompile(pattern).FindAllStringSubmatch(string(text), -1) {
-			found[match[1]] = true
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, match := range regexp.MustCompile(pattern).FindAllStringSubmatch(string(text), -1) {
+				found[match[1]] = true
+			}
 		}
 		return found
 	}
-	const name = `((?:JIMM|OPENFGA|CORS|VAULT)_[A-Z_]*[A-Z])`
-	code := find("config.go", `"`+name+`"`)
-	docs := find("../../docs/reference/configuration.md", "`"+name+"`")
+	const name = `((?:JIMM|OPENFGA|CORS|VAULT|BAKERY)_[A-Z_]*[A-Z])`
+	code := find(`"`+name+`"`, "config.go", "load.go", "elsewhere.go")
+	docs := find("`"+name+"`", "../../docs/reference/configuration.md")
 	if len(code) == 0 {
 		t.Fatal("no variables found in config.go")
 	}

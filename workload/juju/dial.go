@@ -38,6 +38,9 @@ type Dialer struct {
 	Timeout time.Duration
 	// Options are those of the connections made.
 	Options rpc.Options
+	// Roots are trusted in controllers without a CA certificate; nil, or what it
+	// returns being nil, means the system's.
+	Roots func() *x509.CertPool
 	// Observer, where set, is told of what is asked of controllers.
 	Observer Observer
 
@@ -68,6 +71,7 @@ func (d *Dialer) observe(ctx context.Context, c estate.Controller, facade, metho
 // share one server name.
 type trust struct {
 	source [sha256.Size]byte
+	roots  *x509.CertPool
 	config *tls.Config
 }
 
@@ -177,14 +181,19 @@ func unreachable(c estate.Controller, err error) error {
 // not be changed.
 func (d *Dialer) TLSConfig(c estate.Controller) (*tls.Config, error) {
 	source := sha256.Sum256([]byte(c.TLSHostname + "\x00" + c.CACertificate))
+	var roots *x509.CertPool
+	if d.Roots != nil && c.CACertificate == "" {
+		roots = d.Roots()
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if t, ok := d.tls[c.UUID]; ok && t.source == source {
+	if t, ok := d.tls[c.UUID]; ok && t.source == source && t.roots == roots {
 		return t.config, nil
 	}
 	config := &tls.Config{
 		MinVersion:         tls.VersionTLS12,
 		ServerName:         c.TLSHostname,
+		RootCAs:            roots,
 		ClientSessionCache: tls.NewLRUClientSessionCache(8),
 		// A reply of a few kilobytes is one record, not several.
 		DynamicRecordSizingDisabled: true,
@@ -204,7 +213,7 @@ func (d *Dialer) TLSConfig(c estate.Controller) (*tls.Config, error) {
 	if d.tls == nil {
 		d.tls = make(map[string]trust)
 	}
-	d.tls[c.UUID] = trust{source, config}
+	d.tls[c.UUID] = trust{source, roots, config}
 	return config, nil
 }
 
@@ -233,20 +242,22 @@ func login(ctx context.Context, conn *rpc.Conn, request params.LoginRequest) (js
 // other that answers, and are checked like Dial's. Its requests have URLs of the
 // form https://<anything>/<path>. Close its idle connections when done.
 func (d *Dialer) HTTPTransport(c estate.Controller) (*http.Transport, error) {
-	config, err := d.TLSConfig(c)
-	if err != nil {
+	if _, err := d.TLSConfig(c); err != nil {
 		return nil, err
 	}
-	config = config.Clone()
 	timeout := d.Timeout
 	if timeout <= 0 {
 		timeout = defaultDialTimeout
 	}
 	return &http.Transport{
 		DialTLSContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			config, err := d.TLSConfig(c)
+			if err != nil {
+				return nil, err
+			}
 			ctx, cancel := context.WithTimeout(ctx, timeout)
 			defer cancel()
-			return d.dialTLS(ctx, config, c)
+			return d.dialTLS(ctx, config.Clone(), c)
 		},
 		MaxIdleConnsPerHost:   16,
 		IdleConnTimeout:       time.Minute,

@@ -4,6 +4,7 @@ package server
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -11,6 +12,7 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -43,6 +45,9 @@ type Config struct {
 	// TrustedProxies are those whose word about where a request comes from
 	// counts.
 	TrustedProxies []netip.Prefix
+	// Roots are trusted in controllers that have no CA of their own; nil: the
+	// system's.
+	Roots func() *x509.CertPool
 	// TokenLife is for how long tokens for controllers are valid.
 	TokenLife time.Duration
 	// KeyMaxAge is how long controllers may keep our key set.
@@ -97,6 +102,7 @@ type Server struct {
 	internal    http.Handler
 	watch       *observe.Instruments
 	health      *observe.Health
+	origins     atomic.Pointer[[]string]
 }
 
 // New assembles a server. It makes signing keys if there are none, and
@@ -122,7 +128,7 @@ func New(ctx context.Context, c Config, a Adapters) (*Server, error) {
 	}
 	self := Self(c.DNSName)
 	tokens := &juju.Tokens{Keys: keys, Issuer: c.DNSName, Life: c.TokenLife}
-	dialer := &juju.Dialer{ClientVersion: jujuversion.Current.String(), Observer: observe.Controllers{Instruments: watch}}
+	dialer := &juju.Dialer{ClientVersion: jujuversion.Current.String(), Roots: c.Roots, Observer: observe.Controllers{Instruments: watch}}
 	peers := juju.NewPeers(dialer, tokens, juju.PeersOptions{Self: self})
 	e := &estate.Estate{
 		Store: a.Store, Permissions: estate.Announce(a.Permissions, a.Store), Secrets: a.Secrets, Peers: peers,
@@ -134,7 +140,9 @@ func New(ctx context.Context, c Config, a Adapters) (*Server, error) {
 		return nil, fmt.Errorf("cannot make administrators: %w", err)
 	}
 	facades := &facade.Server{Estate: e, Logins: a.Logins, Log: c.Log, DNSName: hostname(c.DNSName), Record: recorder{a.Audit, c.Log}.facade}
-	checkOrigin := web.AllowOrigins(c.Origins)
+	s := &Server{Estate: e, config: c, keys: keys, peers: peers, watch: watch}
+	s.origins.Store(&c.Origins)
+	checkOrigin := func(r *http.Request) bool { return web.AllowOrigins(*s.origins.Load())(r) }
 	g := gateway.New(gateway.Config{
 		Admission:      func(*http.Request) gateway.Admission { return facade.NewAdmin(a.Logins) },
 		Models:         e,
@@ -152,7 +160,7 @@ func New(ctx context.Context, c Config, a Adapters) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Estate: e, config: c, keys: keys, peers: peers, gateway: g, files: transfer, watch: watch}
+	s.gateway, s.files = g, transfer
 	api := &web.API{Facades: facades, CheckOrigin: checkOrigin, NewID: uuid.NewString, Log: c.Log, Options: rpc.Options{}, Observe: watch.Requests}
 	routes := web.Routes{
 		Prefix:         c.Prefix,
@@ -188,6 +196,13 @@ func (s *Server) keySet() ([]byte, time.Duration) { return s.keys.JWKS(), s.keys
 
 // Handler serves clients.
 func (s *Server) Handler() http.Handler { return s.handler }
+
+// Reconfigure makes users administrators, who are never removed by it, and
+// replaces the web pages that may connect.
+func (s *Server) Reconfigure(ctx context.Context, admins, origins []string) error {
+	s.origins.Store(&origins)
+	return s.Estate.EnsureAdmins(ctx, admins)
+}
 
 // KeySetHandler serves only what controllers ask for: the key set, and who may
 // consume an offer.

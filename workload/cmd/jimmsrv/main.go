@@ -1,6 +1,6 @@
 // Command jimmsrv is JIMM: one gateway to many Juju controllers. It is
-// configured by its environment; docs/reference/configuration.md lists the
-// variables.
+// configured by its environment and a file; docs/reference/configuration.md lists
+// the variables.
 package main
 
 import (
@@ -24,6 +24,7 @@ import (
 	"jimm/workload/postgres"
 	"jimm/workload/sealed"
 	"jimm/workload/server"
+	"jimm/workload/trust"
 )
 
 // version and commit are set by the linker.
@@ -35,21 +36,30 @@ const drain = 10 * time.Second
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx); err != nil {
-		fmt.Fprintf(os.Stderr, "jimmsrv cannot run:\n%v\n", err)
+	if err := rootCommand().ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context) error {
-	c, err := config.Environment()
+// run serves, with the settings of the environment and of a file, until ctx ends.
+func run(ctx context.Context, file string) error {
+	loaded, err := config.Load(os.Environ(), file)
 	if err != nil {
 		return err
 	}
+	c := loaded.Config
 	level := new(slog.LevelVar)
 	level.Set(c.LogLevel)
-	log := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+	log := logger(level, c.LogText)
 	slog.SetDefault(log)
+	for _, s := range loaded.Ignored() {
+		log.Warn("a setting has no effect", "setting", s.Name, "because", s.Note)
+	}
+	roots, err := trust.Open(c.CAFile)
+	if err != nil {
+		return err
+	}
 
 	watch := observe.New(observe.Options{Version: version, Commit: commit})
 	store, err := postgres.Open(ctx, c.DSN, postgres.Options{Log: log, Tracer: watch.Queries()})
@@ -64,7 +74,7 @@ func run(ctx context.Context) error {
 	}
 	permissions, err := openfga.Connect(ctx, openfga.Config{
 		URL: c.OpenFGAURL, StoreID: c.OpenFGAStore, ModelID: c.OpenFGAAuthModel, Token: c.OpenFGAToken,
-		StoreName: "jimm", ObjectsLimit: c.OpenFGAObjects,
+		StoreName: "jimm", ObjectsLimit: c.OpenFGAObjects, HTTPClient: &http.Client{Transport: roots.Transport(manyIdle)},
 		Lock: func(ctx context.Context) (func(), error) { return store.Lock(ctx, "openfga") },
 	})
 	if err != nil {
@@ -74,6 +84,7 @@ func run(ctx context.Context) error {
 		Issuer: c.Issuer, ClientID: c.ClientID, ClientSecret: c.ClientSecret, Scopes: c.Scopes, AuthStyle: c.AuthStyle,
 		GroupClaim: c.GroupClaim, SessionKey: []byte(c.SessionKey), SessionLife: c.SessionLife, SessionIdle: c.SessionIdle, Identities: store, Sessions: store,
 		ClientCredentialScopes: c.ClientScopes, TrustEmail: c.TrustEmail, Reserved: []string{server.Self(c.DNSName).Name}, Log: log,
+		HTTPClient: &http.Client{Transport: roots.Transport(nil)},
 	})
 	if err != nil {
 		return err
@@ -89,6 +100,7 @@ func run(ctx context.Context) error {
 	jimm, err := server.New(ctx, server.Config{
 		UUID: c.UUID, DNSName: c.DNSName, Prefix: c.Prefix, Admins: c.Admins, Origins: c.Origins,
 		TrustedProxies: c.TrustedProxies, TokenLife: c.TokenLife, KeyMaxAge: c.KeyMaxAge, Version: version, Commit: commit, Log: log, LogLevel: level, Instruments: watch,
+		Roots: roots.Pool,
 	}, server.Adapters{Store: store, Permissions: permissions, Secrets: secrets, Logins: logins, Audit: trail})
 	if err != nil {
 		return err
@@ -99,12 +111,26 @@ func run(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() { defer close(done); jimm.Run(working) }()
 	defer func() { cancel(); <-done }()
+	defer (&reloader{file: file, loaded: loaded, level: level, roots: roots, jimm: jimm, log: log}).start(working)()
 	stopInternal, err := serveInternal(ctx, c.InternalAddress, jimm.InternalHandler(), log)
 	if err != nil {
 		return err
 	}
 	defer stopInternal()
 	return serve(ctx, c, jimm.Handler(), log)
+}
+
+// manyIdle keeps more than the two idle connections of the default transport:
+// every request asks OpenFGA something.
+func manyIdle(t *http.Transport) { t.MaxIdleConnsPerHost = 64 }
+
+// logger writes JSON, or text for people, to standard error.
+func logger(level *slog.LevelVar, text bool) *slog.Logger {
+	options := &slog.HandlerOptions{Level: level}
+	if text {
+		return slog.New(slog.NewTextHandler(os.Stderr, options))
+	}
+	return slog.New(slog.NewJSONHandler(os.Stderr, options))
 }
 
 // serveInternal answers those who run JIMM until stop is called.
