@@ -17,10 +17,13 @@ import (
 	"strconv"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"jimm/integration/lab"
 	"jimm/workload/audit"
 	"jimm/workload/estate"
 	"jimm/workload/idp"
+	"jimm/workload/logging"
 	"jimm/workload/login"
 	"jimm/workload/observe"
 	"jimm/workload/openfga/embedded"
@@ -51,6 +54,8 @@ type Options struct {
 	// Repository is the root of JIMM's checkout, which real controllers are
 	// built from; by default it is looked for from the working directory up.
 	Repository string
+	// Traces makes the spans of JIMM; nil makes none.
+	Traces trace.TracerProvider
 	// Server is laid over the settings of the server, for tests.
 	Server func(*server.Config)
 }
@@ -162,6 +167,7 @@ func (s *Stack) openDir(ctx context.Context) error {
 		s.later(f.Close)
 		s.log = slog.New(slog.NewTextHandler(f, nil))
 	}
+	s.log = slog.New(logging.Handler(s.log.Handler()))
 	if s.state, err = openState(dir); err != nil {
 		return err
 	}
@@ -195,7 +201,7 @@ func (s *Stack) startServer(ctx context.Context) error {
 			return err
 		}
 	}
-	watch := observe.New(observe.Options{Version: "development"})
+	watch := observe.New(observe.Options{Version: "development", Log: s.log, Traces: s.options.Traces})
 	if s.Store, err = postgres.Open(ctx, pg.DSN("jimm"), postgres.Options{Log: s.log, Tracer: watch.Queries()}); err != nil {
 		return err
 	}

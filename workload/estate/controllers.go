@@ -120,7 +120,7 @@ func (e *Estate) AddController(ctx context.Context, u User, args AddControllerAr
 		undoing, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.callTimeout())
 		defer cancel()
 		if undo := e.forgetController(undoing, c); undo != nil {
-			e.Log.Error("cannot undo the adding of a controller yet", "controller", c.Name, "error", undo)
+			e.Log.ErrorContext(ctx, "cannot undo the adding of a controller yet", "controller", c.Name, "error", undo)
 		}
 		return Controller{}, reword(err, "cannot add controller %q", args.Name)
 	}

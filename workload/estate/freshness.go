@@ -76,7 +76,7 @@ func (e *Estate) KeepFresh(ctx context.Context, f Freshness) {
 		for ctx.Err() == nil {
 			err := e.Store.Leases(ctx, func(ctx context.Context, l Leases) error { return e.share(ctx, l, f) })
 			if ctx.Err() == nil {
-				e.Log.Error("cannot keep up with controllers", "error", err)
+				e.Log.ErrorContext(ctx, "cannot keep up with controllers", "error", err)
 				pause(ctx, f.Retry)
 			}
 		}
@@ -102,7 +102,7 @@ func (e *Estate) share(ctx context.Context, l Leases, f Freshness) error {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			e.Log.Warn("cannot share out the controllers", "error", err)
+			e.Log.WarnContext(ctx, "cannot share out the controllers", "error", err)
 		}
 		// Not all at the same moment.
 		timer := time.NewTimer(f.Share/2 + rand.N(f.Share))
@@ -273,7 +273,7 @@ func (k *keeper) run(ctx context.Context) {
 				continue
 			}
 		}
-		k.estate.Log.Debug("controller does not answer", "controller", k.controller.Name, "error", err)
+		k.estate.Log.DebugContext(ctx, "controller does not answer", "controller", k.controller.Name, "error", err)
 		timer := time.NewTimer(retry/2 + rand.N(retry))
 		select {
 		case <-ctx.Done():
@@ -521,7 +521,7 @@ func (e *Estate) noteSilence(ctx context.Context, c Controller, why error) error
 	defer cancel()
 	now, err := e.Store.Controller(saving, c.UUID)
 	if err == nil && now.UnavailableSince.IsZero() {
-		e.Log.Warn("controller does not answer", "controller", c.Name, "error", why)
+		e.Log.WarnContext(ctx, "controller does not answer", "controller", c.Name, "error", why)
 		err = e.Store.SetUnavailable(saving, c.UUID, e.Now())
 	}
 	return errors.Join(why, err)
@@ -532,7 +532,7 @@ func (e *Estate) noteAnswer(ctx context.Context, c Controller, summaries []param
 	saving, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.callTimeout())
 	defer cancel()
 	if !c.UnavailableSince.IsZero() {
-		e.Log.Info("controller answers again", "controller", c.Name)
+		e.Log.InfoContext(ctx, "controller answers again", "controller", c.Name)
 		if err := e.Store.SetUnavailable(saving, c.UUID, time.Time{}); err != nil {
 			return false, err
 		}
@@ -602,10 +602,10 @@ func (e *Estate) doubt(ctx context.Context, c Controller, m Model) error {
 	if err == nil || !isGone(err) {
 		if err != nil {
 			err = fmt.Errorf("controller %q lists model %s no more, and does not say why: %w", c.Name, m.UUID, err)
-			e.Log.Warn("cannot tell whether a model is gone", "error", err)
+			e.Log.WarnContext(ctx, "cannot tell whether a model is gone", "error", err)
 		}
 		return nil
 	}
-	e.Log.Warn("controller does not know a model any more that nobody asked to destroy", "controller", c.Name, "model", m.UUID)
+	e.Log.WarnContext(ctx, "controller does not know a model any more that nobody asked to destroy", "controller", c.Name, "model", m.UUID)
 	return e.Store.SaveModelGone(ctx, m.UUID, e.Now())
 }

@@ -73,7 +73,7 @@ func (e *Estate) ImportModel(ctx context.Context, u User, args ImportModelArgs) 
 		undoing, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.callTimeout())
 		defer cancel()
 		if undo := e.forgetModel(undoing, m); undo != nil {
-			e.Log.Error("cannot undo the import of a model yet", "model", m.Path(), "error", undo)
+			e.Log.ErrorContext(ctx, "cannot undo the import of a model yet", "model", m.Path(), "error", undo)
 		}
 		return fail(err)
 	}
@@ -162,7 +162,7 @@ func (e *Estate) settleImport(ctx context.Context, c Controller, m Model) error 
 		if err == nil || Is(err, CodeConnectionFailed) || CodeOf(err) == "" {
 			return err
 		}
-		e.Log.Warn("undoing the import of a model", "model", m.Path(), "controller", c.Name, "error", err)
+		e.Log.WarnContext(ctx, "undoing the import of a model", "model", m.Path(), "controller", c.Name, "error", err)
 	}
 	return e.forgetModel(ctx, m)
 }

@@ -223,7 +223,7 @@ func (e *Estate) createOnCandidates(ctx context.Context, u, owner User, m Model,
 			// So that the list knows it before its controller is asked again.
 			return info, e.Store.SaveSummaries(ctx, m.ControllerUUID, []params.ModelSummary{summaryOf(info)})
 		}
-		e.Log.Warn("controller did not create a model", "controller", c.controller.Name, "model", m.Path(), "error", err)
+		e.Log.WarnContext(ctx, "controller did not create a model", "controller", c.controller.Name, "model", m.Path(), "error", err)
 		last = reword(err, "controller %q", c.controller.Name)
 		var unsure *unsureError
 		if errors.As(err, &unsure) {
@@ -236,7 +236,7 @@ func (e *Estate) createOnCandidates(ctx context.Context, u, owner User, m Model,
 	undoing, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.callTimeout())
 	defer cancel()
 	if err := e.Store.DeleteModel(undoing, m.ID, ModelCreating); err != nil {
-		e.Log.Error("cannot undo a model's creation yet", "model", m.Path(), "error", err)
+		e.Log.ErrorContext(ctx, "cannot undo a model's creation yet", "model", m.Path(), "error", err)
 	}
 	return params.ModelInfo{}, last
 }
@@ -330,7 +330,7 @@ func (e *Estate) addKeys(ctx context.Context, owner User, c Controller, info par
 	m := Model{UUID: info.UUID}
 	r := Route{Model: m, Controller: c, Claims: Claims{c.tag(): AccessLogin, m.tag(): AccessAdmin}}
 	if err := e.Peers.AddModelKeys(ctx, r, owner, keys); err != nil {
-		e.Log.Warn("cannot add the SSH keys that came with a new model", "model", info.UUID, "controller", c.Name, "error", err)
+		e.Log.WarnContext(ctx, "cannot add the SSH keys that came with a new model", "model", info.UUID, "controller", c.Name, "error", err)
 	}
 }
 
@@ -593,7 +593,7 @@ func (e *Estate) DestroyModel(ctx context.Context, u User, p params.DestroyModel
 	// an earlier destroy had already been accepted.
 	if r.Model.State == ModelLive {
 		if revive := e.Store.ReviveModel(context.WithoutCancel(ctx), r.Model.UUID); revive != nil {
-			e.Log.Error("cannot take back that a model is dying", "model", r.Model.UUID, "error", revive)
+			e.Log.ErrorContext(ctx, "cannot take back that a model is dying", "model", r.Model.UUID, "error", revive)
 		}
 	}
 	return err

@@ -239,7 +239,7 @@ func (e *Estate) undoOffer(ctx context.Context, o Offer, why error) error {
 	undoing, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.callTimeout())
 	defer cancel()
 	if err := e.Store.DeleteOffer(undoing, o.ID, OfferCreating); err != nil && !Is(err, CodeNotFound) {
-		e.Log.Error("cannot undo the making of an offer yet", "offer", o.URL(), "error", err)
+		e.Log.ErrorContext(ctx, "cannot undo the making of an offer yet", "offer", o.URL(), "error", err)
 	}
 	return why
 }
@@ -370,7 +370,7 @@ func (e *Estate) RemoveOffer(ctx context.Context, u User, url string, force bool
 	// Refused, for instance because it is in use.
 	if wasLive {
 		if revive := e.Store.ReviveOffer(context.WithoutCancel(ctx), o.UUID); revive != nil {
-			e.Log.Error("cannot take back that an offer is dying", "offer", o.URL(), "error", revive)
+			e.Log.ErrorContext(ctx, "cannot take back that an offer is dying", "offer", o.URL(), "error", revive)
 		}
 	}
 	return reword(err, "cannot remove offer %q", o.URL())

@@ -275,7 +275,7 @@ func (a *offerAsker) about(ctx context.Context, o Offer) (_ *params.ApplicationO
 			return nil, false, err
 		}
 		if err != nil {
-			a.estate.Log.Warn("cannot ask a controller for the connections of offers", "model", o.Model.UUID, "error", err)
+			a.estate.Log.WarnContext(ctx, "cannot ask a controller for the connections of offers", "model", o.Model.UUID, "error", err)
 		} else {
 			answer = map[string]params.ApplicationOfferAdminDetailsV5{}
 			for _, d := range list {

@@ -46,10 +46,10 @@ func (e *Estate) settleOffer(ctx context.Context, o Offer) error {
 		return err
 	}
 	if found == nil {
-		e.Log.Info("undoing the making of an offer that its controller has not made", "offer", o.URL(), "controller", c.Name)
+		e.Log.InfoContext(ctx, "undoing the making of an offer that its controller has not made", "offer", o.URL(), "controller", c.Name)
 		return e.forgetOffer(ctx, o)
 	}
-	e.Log.Info("finishing the making of an offer", "offer", o.URL(), "controller", c.Name)
+	e.Log.InfoContext(ctx, "finishing the making of an offer", "offer", o.URL(), "controller", c.Name)
 	return e.completeOffer(ctx, o, *found)
 }
 
@@ -167,6 +167,6 @@ func (e *Estate) adoptOffer(ctx context.Context, c Controller, d params.Applicat
 	if err != nil {
 		return err
 	}
-	e.Log.Info("taking in an offer that was made without us", "offer", o.URL(), "controller", c.Name)
+	e.Log.InfoContext(ctx, "taking in an offer that was made without us", "offer", o.URL(), "controller", c.Name)
 	return e.completeOffer(ctx, o, *found)
 }

@@ -146,7 +146,7 @@ func (e *Estate) listen(ctx context.Context) {
 	for ctx.Err() == nil {
 		err := e.Store.Listen(ctx, changeChannel, func(payload string) { e.stream.hear(readChange(payload)) })
 		if ctx.Err() == nil {
-			e.Log.Error("cannot listen to other units", "error", err)
+			e.Log.ErrorContext(ctx, "cannot listen to other units", "error", err)
 			pause(ctx, time.Second)
 		}
 	}
@@ -170,7 +170,7 @@ func (e *Estate) readAccess(ctx context.Context, every time.Duration) {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			e.Log.Warn("cannot read the changes of permissions", "error", err)
+			e.Log.WarnContext(ctx, "cannot read the changes of permissions", "error", err)
 			// Where we stopped may not be there any more: look at everything.
 			continuation = ""
 			e.stream.hear(change{Access: true})

@@ -65,10 +65,10 @@ func (e *Estate) settleCreating(ctx context.Context, m Model) error {
 		return err
 	}
 	if info == nil {
-		e.Log.Info("undoing the creation of a model that its controller has not made", "model", m.Path(), "controller", c.Name)
+		e.Log.InfoContext(ctx, "undoing the creation of a model that its controller has not made", "model", m.Path(), "controller", c.Name)
 		return e.forgetModel(ctx, m)
 	}
-	e.Log.Info("finishing the creation of a model", "model", m.Path(), "controller", c.Name)
+	e.Log.InfoContext(ctx, "finishing the creation of a model", "model", m.Path(), "controller", c.Name)
 	return e.completeModel(ctx, m, info.UUID, info.Type)
 }
 

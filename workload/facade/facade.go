@@ -17,6 +17,7 @@ import (
 	"github.com/juju/juju/rpc/params"
 
 	"jimm/workload/estate"
+	"jimm/workload/logging"
 	"jimm/workload/rpc"
 )
 
@@ -122,6 +123,10 @@ var facadeVersions = func() []params.FacadeVersions {
 
 // ServeRPC answers one request.
 func (c *Connection) ServeRPC(ctx context.Context, r *rpc.Request) (any, error) {
+	ctx = logging.With(ctx, "request", r.RequestID, "facade", clip(r.Type), "method", clip(r.Method))
+	if c.user != nil {
+		ctx = logging.With(ctx, "user", c.user.Name)
+	}
 	result, err := c.serve(ctx, r)
 	if c.server.Record != nil {
 		c.server.Record(ctx, c, r, err)

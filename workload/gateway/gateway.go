@@ -89,6 +89,9 @@ type Config struct {
 	LoginTimeout time.Duration
 	// DialTimeout bounds reaching a controller and logging in (default 30 s).
 	DialTimeout time.Duration
+	// Observe is told when somebody comes to log in; the function it returns is
+	// called with how that ended. Optional.
+	Observe func(ctx context.Context, modelUUID string) (context.Context, func(error))
 	// Log, Now and NewID (of a conversation) are optional.
 	Log   *slog.Logger
 	Now   func() time.Time
@@ -115,6 +118,9 @@ func New(c Config) *Gateway {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Observe == nil {
+		c.Observe = func(ctx context.Context, _ string) (context.Context, func(error)) { return ctx, func(error) {} }
 	}
 	if c.NewID == nil {
 		c.NewID = randomID

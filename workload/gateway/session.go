@@ -15,6 +15,7 @@ import (
 	"github.com/juju/juju/rpc/params"
 
 	"jimm/workload/estate"
+	"jimm/workload/logging"
 	"jimm/workload/rpc"
 )
 
@@ -102,7 +103,7 @@ func newSession(ctx context.Context, g *Gateway, conn *rpc.Conn, modelUUID strin
 		pending:      make(map[uint64]*call),
 	}
 	s.room = sync.NewCond(&s.mu)
-	s.ctx, s.cancel = context.WithCancel(ctx)
+	s.ctx, s.cancel = context.WithCancel(logging.With(ctx, "connection", s.conversation, "model", modelUUID))
 	return s
 }
 
@@ -179,7 +180,7 @@ func (s *session) read() {
 				continue
 			}
 			if err != io.EOF {
-				s.g.Log.Debug("client connection ended", "conversation", s.conversation, "error", err)
+				s.g.Log.DebugContext(s.ctx, "client connection ended", "error", err)
 			}
 			return
 		}
@@ -262,11 +263,13 @@ func (s *session) beforeLogin(frame *rpc.Frame, req *rpc.Request) bool {
 // succeeded.
 func (s *session) admin(req *rpc.Request) {
 	s.record(req.RequestID, req.Type, req.Version, req.ID, req.Method, nil)
-	result, user, err := s.admit(req)
+	ctx, admitted := s.g.Observe(s.ctx, s.modelUUID)
+	result, user, err := s.admit(ctx, req)
+	admitted(err)
 	if err != nil {
 		var coded interface{ ErrorCode() string }
 		if !errors.As(err, &coded) && s.ctx.Err() == nil {
-			s.g.Log.Error("cannot answer admin request", "conversation", s.conversation, "method", req.Method, "error", err)
+			s.g.Log.ErrorContext(s.ctx, "cannot answer admin request", "method", req.Method, "request", req.RequestID, "error", err)
 		}
 		reply := rpc.ErrorReply(req.RequestID, err)
 		s.recordReply(req.RequestID, req.Type, req.Version, req.ID, req.Method, reply.Error, reply.ErrorCode)
@@ -283,8 +286,8 @@ func (s *session) admin(req *rpc.Request) {
 }
 
 // admit returns a user, with the reply sent, for a completed login.
-func (s *session) admit(req *rpc.Request) (any, *estate.User, error) {
-	result, user, err := s.admission.Handle(s.ctx, req.Version, req.Method, req.Params)
+func (s *session) admit(ctx context.Context, req *rpc.Request) (any, *estate.User, error) {
+	result, user, err := s.admission.Handle(ctx, req.Version, req.Method, req.Params)
 	if err == nil && user == nil {
 		return result, nil, nil
 	}
@@ -301,12 +304,12 @@ func (s *session) admit(req *rpc.Request) (any, *estate.User, error) {
 	if s.controller() != nil {
 		return nil, nil, estate.Errorf(estate.CodeBadRequest, "already logged in")
 	}
-	route, err := s.g.Models.Route(s.ctx, *user, s.modelUUID)
+	route, err := s.g.Models.Route(ctx, *user, s.modelUUID)
 	if err != nil {
 		s.turnedAway = err
 		return nil, nil, err
 	}
-	ctx, cancel := context.WithTimeout(s.ctx, s.g.DialTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.g.DialTimeout)
 	defer cancel()
 	conn, raw, err := s.g.Dialer.DialModel(ctx, route, *user, route.Claims)
 	if err != nil {
@@ -550,7 +553,7 @@ func (s *session) fail(l *link, cause error) {
 	}
 	name := s.route.Controller.Name
 	s.mu.Unlock()
-	s.g.Log.Info("connection to controller lost", "conversation", s.conversation, "controller", name, "model", s.modelUUID, "error", cause)
+	s.g.Log.InfoContext(s.ctx, "connection to controller lost", "controller", name, "user", s.userName(), "error", cause)
 	for _, c := range lost {
 		s.lost(c)
 	}

@@ -215,7 +215,7 @@ func (s *session) allowed(l *link, r *refusal) (estate.Claims, []int) {
 		claims, err := s.g.Models.Widen(ctx, s.user, s.route, have, required)
 		if err != nil {
 			if !estate.Is(err, estate.CodeUnauthorized) && s.ctx.Err() == nil {
-				s.g.Log.Error("cannot check access that a controller requires", "conversation", s.conversation, "user", s.user.Name, "error", err)
+				s.g.Log.ErrorContext(s.ctx, "cannot check access that a controller requires", "user", s.user.Name, "error", err)
 			}
 			return false
 		}
@@ -311,7 +311,7 @@ func (s *session) openWide(c *call, claims estate.Claims) (*link, error) {
 	defer cancel()
 	conn, _, err := s.g.Dialer.DialModel(ctx, s.route, s.user, claims)
 	if err != nil {
-		s.g.Log.Error("cannot open connection with more rights", "conversation", s.conversation,
+		s.g.Log.ErrorContext(s.ctx, "cannot open connection with more rights",
 			"controller", s.route.Controller.Name, "user", s.user.Name, "error", err)
 		return nil, err
 	}

@@ -91,10 +91,10 @@ func (s *Service) exchange(ctx context.Context, id, secret string) (estate.User,
 		}
 		code, status, cause, answered := answerOf(err, secret)
 		if answered && refused(code, status) {
-			s.config.Log.Warn("a service account was refused", "client-id", id, "error", cause)
+			s.config.Log.WarnContext(ctx, "a service account was refused", "client-id", id, "error", cause)
 			return estate.User{}, time.Time{}, wrongCredentials(cause)
 		}
-		s.config.Log.Error("cannot ask the identity provider about a service account", "client-id", id, "error", cause)
+		s.config.Log.ErrorContext(ctx, "cannot ask the identity provider about a service account", "client-id", id, "error", cause)
 		return estate.User{}, time.Time{}, unreachable(cause)
 	}
 	until := now.Add(accountLife)

@@ -43,7 +43,7 @@ func (s *Service) StartDevice(ctx context.Context) (*Device, error) {
 	response, err := config.DeviceAuth(ctx, options...)
 	if err != nil {
 		_, _, cause, _ := answerOf(err, s.config.ClientSecret)
-		s.config.Log.Error("cannot start a login by device", "error", cause)
+		s.config.Log.ErrorContext(ctx, "cannot start a login by device", "error", cause)
 		return nil, failed(unreachable(cause))
 	}
 	if response.DeviceCode == "" || response.UserCode == "" || response.VerificationURI == "" {
@@ -104,7 +104,7 @@ func (s *Service) poll(ctx context.Context, d *Device) (*oauth2.Token, error) {
 		case code == "expired_token" || late:
 			return nil, &estate.Error{Code: CodeLoginFailed, Message: `the code was not used in time; run "juju login" again`, Cause: cause}
 		case answered && status < http.StatusInternalServerError && code != "temporarily_unavailable":
-			s.config.Log.Error("cannot finish a login by device", "error", cause)
+			s.config.Log.ErrorContext(ctx, "cannot finish a login by device", "error", cause)
 			return nil, failed(unreachable(cause))
 		}
 		if response.Interval == 0 {

@@ -65,7 +65,7 @@ func (s *Service) person(ctx context.Context, provider *oidc.Provider, granted *
 	}
 	idToken, err := provider.VerifierContext(ctx, &oidc.Config{ClientID: s.config.ClientID, Now: s.config.Now}).Verify(ctx, raw)
 	if err != nil {
-		s.config.Log.Error("cannot verify an id token", "error", err)
+		s.config.Log.ErrorContext(ctx, "cannot verify an id token", "error", err)
 		return person{}, unreachable(err)
 	}
 	var claims emailClaims
@@ -76,7 +76,7 @@ func (s *Service) person(ctx context.Context, provider *oidc.Provider, granted *
 	// (OpenID Connect Core 1.0, section 5.4).
 	if claims.Email == "" || claims.EmailVerified == nil && !s.config.TrustEmail {
 		if err := s.askUserInfo(ctx, provider, granted, idToken.Subject, &claims); err != nil {
-			s.config.Log.Warn("cannot ask the identity provider who this is", "error", err)
+			s.config.Log.WarnContext(ctx, "cannot ask the identity provider who this is", "error", err)
 		}
 	}
 	if claims.Email == "" {
@@ -130,7 +130,7 @@ func (s *Service) groups(ctx context.Context, provider *oidc.Provider, granted *
 		verifier := provider.VerifierContext(ctx, &oidc.Config{SkipClientIDCheck: true, Now: s.config.Now})
 		access, err := verifier.Verify(ctx, granted.AccessToken)
 		if err != nil {
-			s.config.Log.Warn("cannot verify an access token: its groups do not count", "error", err)
+			s.config.Log.WarnContext(ctx, "cannot verify an access token: its groups do not count", "error", err)
 		} else if groups, ok := groupsOf(access, s.config.GroupClaim); ok {
 			return groups
 		}

@@ -32,6 +32,6 @@ func (s *Service) begin(ctx context.Context, p person, kind estate.SessionKind, 
 	if err := s.config.Sessions.InsertSession(ctx, session); err != nil {
 		return estate.Session{}, err
 	}
-	s.config.Log.Info("a user has logged in", "user", p.Name, "groups", len(p.Groups), "session", id, "address", caller.Address)
+	s.config.Log.InfoContext(ctx, "a user has logged in", "user", p.Name, "groups", len(p.Groups), "session", id, "address", caller.Address)
 	return session, nil
 }

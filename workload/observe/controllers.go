@@ -7,6 +7,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 
 	"jimm/workload/estate"
+	"jimm/workload/logging"
 )
 
 // Controllers measures and traces what is asked of controllers: a juju.Observer.
@@ -33,7 +34,8 @@ func (i Controllers) Call(ctx context.Context, c estate.Controller, facade, meth
 	ctx, end := i.span(ctx, "jimm.juju-rpc", outgoing,
 		attribute.String("jimm.controller", c.Name), attribute.String("jimm.facade", facade), attribute.String("jimm.method", method))
 	began := time.Now()
-	return ctx, func(err error) {
+	ctx = logging.With(ctx, "controller", c.Name)
+	return toRequest(ctx), func(err error) {
 		end(err)
 		took := time.Since(began).Seconds()
 		if facade == "Pinger" {

@@ -2,6 +2,7 @@ package observe
 
 import (
 	"bufio"
+	"context"
 	"net"
 	"net/http"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // HTTP measures and traces the requests of a mux, by its patterns. A trace that
@@ -17,6 +19,9 @@ import (
 func (i *Instruments) HTTP(mux http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx := propagation.TraceContext{}.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
+		if trace.SpanContextFromContext(ctx).IsValid() {
+			ctx = context.WithValue(ctx, joinedKey{}, true)
+		}
 		ctx, end := i.span(ctx, "jimm.http", incoming, attribute.String("http.request.method", method(r)))
 		r = r.WithContext(ctx)
 		began := time.Now()

@@ -6,6 +6,7 @@ package observe
 
 import (
 	"context"
+	"log/slog"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -22,6 +23,8 @@ import (
 type Options struct {
 	// Version and Commit are JIMM's own.
 	Version, Commit string
+	// Log is told, at level debug, of every request answered; nil is slog.Default.
+	Log *slog.Logger
 	// Traces makes spans; nil makes none.
 	Traces trace.TracerProvider
 }
@@ -31,6 +34,7 @@ type Instruments struct {
 	families
 	registry *prometheus.Registry
 	tracer   trace.Tracer
+	log      *slog.Logger
 }
 
 // New makes the instruments of one process.
@@ -38,7 +42,10 @@ func New(o Options) *Instruments {
 	if o.Traces == nil {
 		o.Traces = noop.NewTracerProvider()
 	}
-	i := &Instruments{registry: prometheus.NewRegistry(), tracer: o.Traces.Tracer("jimm")}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	i := &Instruments{log: o.Log, registry: prometheus.NewRegistry(), tracer: o.Traces.Tracer("jimm")}
 	i.families = newFamilies(i.registry)
 	i.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	i.buildInfo.WithLabelValues(o.Version, o.Commit).Set(1)

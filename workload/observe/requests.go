@@ -18,10 +18,11 @@ func (i *Instruments) Requests(next rpc.Handler, waits func(*rpc.Request) bool) 
 		if waits != nil && waits(r) {
 			return next.ServeRPC(ctx, r)
 		}
-		ctx, end := i.span(ctx, "jimm.facade", incoming, attribute.String("jimm.facade", r.Type), attribute.String("jimm.method", r.Method))
+		ctx, end := i.span(fromRequest(ctx, r), "jimm.facade", incoming, attribute.String("jimm.facade", r.Type), attribute.String("jimm.method", r.Method))
 		began := time.Now()
 		result, err := next.ServeRPC(ctx, r)
 		end(err)
+		i.log.DebugContext(ctx, "answered", "request", r.RequestID, "facade", r.Type, "method", r.Method, "took", time.Since(began), "code", estate.CodeOf(err))
 		facade, method, code := r.Type, r.Method, estate.CodeOf(err)
 		if code == estate.CodeNotImplemented || code == estate.CodeUnauthorized {
 			// Before a login, and for what there is not, clients can name anything.

@@ -79,6 +79,7 @@ func (c *Client) deliver(frame *Frame) {
 // *ClosedError; ctx's end only ends the wait, the connection stays good.
 func (c *Client) Call(ctx context.Context, facade string, version int, id, method string, params, result any) error {
 	req := Request{Type: facade, Version: version, ID: id, Method: method}
+	req.trace(ctx)
 	if params != nil {
 		raw, err := json.Marshal(params)
 		if err != nil {

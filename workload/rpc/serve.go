@@ -124,7 +124,7 @@ func (s *server) answer(ctx context.Context, r *Request) {
 	if err != nil {
 		var coded interface{ ErrorCode() string }
 		if !errors.As(err, &coded) {
-			s.log.ErrorContext(ctx, "cannot answer request", "facade", r.Type, "version", r.Version, "method", r.Method, "error", err)
+			s.log.ErrorContext(ctx, "cannot answer request", "request", r.RequestID, "facade", r.Type, "version", r.Version, "method", r.Method, "error", err)
 		}
 		_ = WriteError(s.conn, r.RequestID, err) // the reader sees that the connection ended
 		return
@@ -138,7 +138,7 @@ func (s *server) answer(ctx context.Context, r *Request) {
 	}
 	b, err := json.Marshal(Reply{RequestID: r.RequestID, Response: result})
 	if err != nil {
-		s.log.ErrorContext(ctx, "cannot encode reply", "facade", r.Type, "version", r.Version, "method", r.Method, "error", err)
+		s.log.ErrorContext(ctx, "cannot encode reply", "request", r.RequestID, "facade", r.Type, "version", r.Version, "method", r.Method, "error", err)
 		_ = WriteError(s.conn, r.RequestID, err)
 		return
 	}
@@ -155,7 +155,7 @@ func (s *server) answerLong(ctx context.Context, r *Request, result Appender) {
 	b := strconv.AppendUint([]byte(`{"request-id":`), r.RequestID, 10)
 	b, err := result.AppendJSON(append(b, `,"response":`...))
 	if err != nil {
-		s.log.ErrorContext(ctx, "cannot encode reply", "facade", r.Type, "version", r.Version, "method", r.Method, "error", err)
+		s.log.ErrorContext(ctx, "cannot encode reply", "request", r.RequestID, "facade", r.Type, "version", r.Version, "method", r.Method, "error", err)
 		_ = WriteError(s.conn, r.RequestID, err)
 		return
 	}

@@ -117,7 +117,7 @@ func New(ctx context.Context, c Config, a Adapters) (*Server, error) {
 	}
 	watch := c.Instruments
 	if watch == nil {
-		watch = observe.New(observe.Options{Version: c.Version, Commit: c.Commit})
+		watch = observe.New(observe.Options{Version: c.Version, Commit: c.Commit, Log: c.Log})
 	}
 	a.Permissions, a.Secrets = watch.Permissions(a.Permissions), watch.Secrets(a.Secrets)
 	logins := a.Logins
@@ -149,6 +149,7 @@ func New(ctx context.Context, c Config, a Adapters) (*Server, error) {
 		Dialer:         peers,
 		Sessions:       e,
 		Recorder:       recorder{a.Audit, c.Log},
+		Observe:        watch.Admission,
 		ControllerUUID: c.UUID,
 		CheckOrigin:    checkOrigin,
 		Log:            c.Log,

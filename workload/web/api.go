@@ -10,6 +10,7 @@ import (
 
 	"jimm/workload/facade"
 	"jimm/workload/gateway"
+	"jimm/workload/logging"
 	"jimm/workload/rpc"
 )
 
@@ -46,9 +47,10 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if a.Observe != nil {
 		handler = a.Observe(handler, waits)
 	}
-	err = rpc.Serve(r.Context(), conn, handler, rpc.ServeOptions{Log: a.Log, Waits: waits})
+	ctx := logging.With(r.Context(), "connection", c.ID)
+	err = rpc.Serve(ctx, conn, handler, rpc.ServeOptions{Log: a.Log, Waits: waits})
 	if err != nil {
-		a.Log.DebugContext(r.Context(), "controller connection broke", "connection", c.ID, "error", err)
+		a.Log.DebugContext(ctx, "controller connection broke", "error", err)
 	}
 }
 

@@ -18,12 +18,14 @@ import (
 
 	"jimm/workload/audit"
 	"jimm/workload/config"
+	"jimm/workload/logging"
 	"jimm/workload/login"
 	"jimm/workload/observe"
 	"jimm/workload/openfga"
 	"jimm/workload/postgres"
 	"jimm/workload/sealed"
 	"jimm/workload/server"
+	"jimm/workload/traces"
 	"jimm/workload/trust"
 )
 
@@ -61,7 +63,12 @@ func run(ctx context.Context, file string) error {
 		return err
 	}
 
-	watch := observe.New(observe.Options{Version: version, Commit: commit})
+	tracing, endTraces, err := traces.Open(ctx, version)
+	if err != nil {
+		return err
+	}
+	defer within(drain, "cannot send the last traces", endTraces, log)
+	watch := observe.New(observe.Options{Version: version, Commit: commit, Traces: tracing, Log: log})
 	store, err := postgres.Open(ctx, c.DSN, postgres.Options{Log: log, Tracer: watch.Queries()})
 	if err != nil {
 		return err
@@ -74,7 +81,7 @@ func run(ctx context.Context, file string) error {
 	}
 	permissions, err := openfga.Connect(ctx, openfga.Config{
 		URL: c.OpenFGAURL, StoreID: c.OpenFGAStore, ModelID: c.OpenFGAAuthModel, Token: c.OpenFGAToken,
-		StoreName: "jimm", ObjectsLimit: c.OpenFGAObjects, HTTPClient: &http.Client{Transport: roots.Transport(manyIdle)},
+		StoreName: "jimm", ObjectsLimit: c.OpenFGAObjects, HTTPClient: &http.Client{Transport: observe.Propagate(roots.Transport(manyIdle))},
 		Lock: func(ctx context.Context) (func(), error) { return store.Lock(ctx, "openfga") },
 	})
 	if err != nil {
@@ -90,13 +97,7 @@ func run(ctx context.Context, file string) error {
 		return err
 	}
 	trail := audit.New(store, audit.Options{Log: log})
-	defer func() {
-		closing, cancel := context.WithTimeout(context.Background(), drain)
-		defer cancel()
-		if err := trail.Close(closing); err != nil {
-			log.Error("cannot write the last of the audit log", "error", err)
-		}
-	}()
+	defer within(drain, "cannot write the last of the audit log", trail.Close, log)
 	jimm, err := server.New(ctx, server.Config{
 		UUID: c.UUID, DNSName: c.DNSName, Prefix: c.Prefix, Admins: c.Admins, Origins: c.Origins,
 		TrustedProxies: c.TrustedProxies, TokenLife: c.TokenLife, KeyMaxAge: c.KeyMaxAge, Version: version, Commit: commit, Log: log, LogLevel: level, Instruments: watch,
@@ -120,6 +121,15 @@ func run(ctx context.Context, file string) error {
 	return serve(ctx, c, jimm.Handler(), log)
 }
 
+// within closes something, which may take a while but not forever.
+func within(limit time.Duration, failure string, closing func(context.Context) error, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	if err := closing(ctx); err != nil {
+		log.Error(failure, "error", err)
+	}
+}
+
 // manyIdle keeps more than the two idle connections of the default transport:
 // every request asks OpenFGA something.
 func manyIdle(t *http.Transport) { t.MaxIdleConnsPerHost = 64 }
@@ -127,10 +137,11 @@ func manyIdle(t *http.Transport) { t.MaxIdleConnsPerHost = 64 }
 // logger writes JSON, or text for people, to standard error.
 func logger(level *slog.LevelVar, text bool) *slog.Logger {
 	options := &slog.HandlerOptions{Level: level}
+	var lines slog.Handler = slog.NewJSONHandler(os.Stderr, options)
 	if text {
-		return slog.New(slog.NewTextHandler(os.Stderr, options))
+		lines = slog.NewTextHandler(os.Stderr, options)
 	}
-	return slog.New(slog.NewJSONHandler(os.Stderr, options))
+	return slog.New(logging.Handler(lines))
 }
 
 // serveInternal answers those who run JIMM until stop is called.
