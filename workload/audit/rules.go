@@ -86,6 +86,7 @@ Controller.RemoveBlocks: all
 ~JIMM.AddRole: name
 ~JIMM.CheckRelation: tuple.object tuple.relation tuple.target_object
 ~JIMM.CheckRelations: tuples.object tuples.relation tuples.target_object
+~JIMM.ExplainRelation: tuple.object tuple.relation tuple.target_object
 ~JIMM.FindAuditEvents: after before user-tag model method offset limit
 ~JIMM.GetGroup: uuid name
 ~JIMM.GetRole: uuid name

@@ -104,6 +104,9 @@ type Permissions interface {
 	ListUsers(ctx context.Context, relation Relation, object Object) ([]string, error)
 	// Read returns stored tuples, page by page; an empty continuation ends it.
 	Read(ctx context.Context, filter TupleFilter, pageSize int, continuation string) (page []Tuple, next string, err error)
+	// Derive returns what a relation to objects of a kind can come from; nothing
+	// for one that there is not.
+	Derive(kind Kind, relation Relation) Derivation
 	// Changes returns tuples that were written or removed since continuation,
 	// which an earlier call gave, in the order in which that happened; since a
 	// moment ago for an empty one. There may be more while any are returned.
@@ -112,6 +115,32 @@ type Permissions interface {
 	// already are no error, so a write can be repeated. Up to 100 tuples are
 	// one transaction.
 	Write(ctx context.Context, add, remove []Tuple) error
+}
+
+// Derivation is what the authorization model says a relation can come from.
+type Derivation struct {
+	// Direct are the shapes of subjects that a tuple may give it to: "user",
+	// "user:*", "group#member" (Subject.Shape).
+	Direct []string
+	// Implied are relations to the same object that imply it.
+	Implied []Relation
+	// Inherited are relations to another object, the subject of a tuple with the
+	// relation Link, that imply it.
+	Inherited []Inheritance
+}
+
+// Inheritance is "Relation from Link" in OpenFGA's language.
+type Inheritance struct{ Relation, Link Relation }
+
+// Shape returns what the authorization model calls subjects like this one.
+func (s Subject) Shape() string {
+	switch {
+	case s.Relation != "":
+		return string(s.Kind) + "#" + string(s.Relation)
+	case s.ID == EveryoneID:
+		return string(s.Kind) + ":" + EveryoneID
+	}
+	return string(s.Kind)
 }
 
 // Question is one check of CheckEach.

@@ -157,6 +157,8 @@ func story(name string, version int) []step {
 			model("ListRelationshipTuples", `{"tuple":{"object":"role-operator","target_object":"cloud"},"resolve_uuids":true}`),
 			model("ListRelationshipTuples", `{"tuple":{"relation":"assignee","target_object":"role-operator"},"page_size":1}`),
 			model("ListRelationshipTuples", `{"tuple":{"object":"group-engineering#member"}}`),
+			model("ExplainRelation", fmt.Sprintf(`{"tuple":{"object":%q,"relation":"administrator","target_object":"cloud-dev"}}`, alice)),
+			model("ExplainRelation", fmt.Sprintf(`{"tuple":{"object":%q,"relation":"assignee","target_object":"role-operator"}}`, bob)),
 			model("RenameGroup", `{"name":"engineering","new-name":"builders"}`), model("RenameRole", `{"name":"operator","new-name":"ops"}`),
 			model("RemoveGroup", `{"name":"builders"}`), model("RemoveGroup", `{"name":"builders"}`), model("RemoveRole", `{"name":"ops"}`),
 			model("GrantAuditLogAccess", fmt.Sprintf(`{"user-tag":%q,"level":"read"}`, bob)), model("GrantAuditLogAccess", fmt.Sprintf(`{"user-tag":%q,"level":"write"}`, bob)),

@@ -8,6 +8,7 @@ import (
 	"github.com/juju/names/v6"
 
 	"jimm/workload/estate"
+	"jimm/workload/jimmapi"
 )
 
 // relationMethods are what the JIMM facade has for who may do what.
@@ -17,6 +18,7 @@ var relationMethods = methods{
 	"CheckRelation":          call(checkRelation),
 	"CheckRelations":         call(checkRelations),
 	"ListRelationshipTuples": call(listRelationshipTuples),
+	"ExplainRelation":        call(explainRelation),
 	"GrantAuditLogAccess":    call(grantAuditLogAccess),
 	"RevokeAuditLogAccess":   call(revokeAuditLogAccess),
 }
@@ -93,4 +95,22 @@ func (c *Connection) auditLogAccess(ctx context.Context, args jimmparams.AuditLo
 		return estate.Errorf(estate.CodeBadRequest, "%q is not a user tag", clip(args.UserTag))
 	}
 	return c.server.Estate.AuditLogAccess(ctx, *c.user, tag.Id(), grant)
+}
+
+// explainRelation is our own.
+func explainRelation(ctx context.Context, c *Connection, args jimmapi.ExplainRelationRequest) (jimmapi.Explanation, error) {
+	ex, err := c.server.Estate.ExplainRelation(ctx, *c.user, relationship(args.Tuple))
+	if err != nil {
+		return jimmapi.Explanation{}, err
+	}
+	step := func(s estate.ExplanationStep) jimmapi.Step {
+		return jimmapi.Step{RelationshipTuple: relationshipTuple(s.Relationship), Kind: string(s.Kind)}
+	}
+	return jimmapi.Explanation{
+		Tuple: relationshipTuple(ex.Asked), Allowed: ex.Allowed, Incomplete: ex.Incomplete,
+		Paths: each(ex.Paths, func(path []estate.ExplanationStep) []jimmapi.Step { return each(path, step) }),
+		Grants: each(ex.Grants, func(g estate.PossibleGrant) jimmapi.Grant {
+			return jimmapi.Grant{Tuple: relationshipTuple(g.Add), Path: each(g.Path, step)}
+		}),
+	}, nil
 }

@@ -4,7 +4,9 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"sync"
 
 	fga "github.com/openfga/go-sdk"
@@ -113,15 +115,14 @@ func (d *definition) add(u fga.Userset) error {
 
 func (s schema) equal(other schema) bool { return reflect.DeepEqual(s, other) }
 
-// shape returns what a type restriction of the model says of a subject.
-func shape(s estate.Subject) string {
-	switch {
-	case s.Relation != "":
-		return string(s.Kind) + "#" + string(s.Relation)
-	case s.ID == estate.EveryoneID:
-		return string(s.Kind) + ":" + estate.EveryoneID
+// Derive implements estate.Permissions.
+func (p *Permissions) Derive(kind estate.Kind, relation estate.Relation) estate.Derivation {
+	d := p.schema[kind][relation]
+	derived := estate.Derivation{Direct: slices.Sorted(maps.Keys(d.direct)), Implied: slices.Clone(d.implied)}
+	for _, from := range d.inherited {
+		derived.Inherited = append(derived.Inherited, estate.Inheritance{Relation: from.relation, Link: from.link})
 	}
-	return string(s.Kind)
+	return derived
 }
 
 // place is a relation to objects of a kind, whichever object that is.

@@ -148,8 +148,8 @@ func (p *Permissions) write(ctx context.Context, add, remove []estate.Tuple) err
 		if err != nil {
 			return err
 		}
-		if !p.schema[t.Object.Kind][t.Relation].direct[shape(t.Subject)] {
-			return estate.Errorf(estate.CodeBadRequest, "%s cannot be given to %s", brief(string(t.Relation)+" of "+string(t.Object.Kind)), brief(shape(t.Subject)))
+		if !p.schema[t.Object.Kind][t.Relation].direct[t.Subject.Shape()] {
+			return estate.Errorf(estate.CodeBadRequest, "%s cannot be given to %s", brief(string(t.Relation)+" of "+string(t.Object.Kind)), brief(t.Subject.Shape()))
 		}
 		if t.Object.Kind == estate.KindIdPGroup {
 			return estate.Errorf(estate.CodeBadRequest, "members of %s are known to the identity provider alone", brief(t.Object.String()))

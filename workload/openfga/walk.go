@@ -45,7 +45,7 @@ func (w *walk) toObjects(ctx context.Context, at estate.Subject, kind estate.Kin
 		if !leads[place{kind, relation}] {
 			continue
 		}
-		if d.direct[shape(at)] {
+		if d.direct[at.Shape()] {
 			granted[relation] = true
 		}
 		for _, implied := range d.implied {
@@ -99,7 +99,7 @@ func (p *Permissions) walkToUsers(ctx context.Context, object estate.Object, rel
 		}
 		d := p.schema[at.Kind][at.Relation]
 		err := w.eachTuple(ctx, estate.TupleFilter{Relation: at.Relation, Object: at.Object}, func(t estate.Tuple) {
-			if d.direct[shape(t.Subject)] {
+			if d.direct[t.Subject.Shape()] {
 				w.visit(t.Subject)
 			}
 		})
