@@ -107,6 +107,7 @@ Controller.RemoveBlocks: all
 ~JIMM.RenameGroup: name new-name
 ~JIMM.RenameRole: name new-name
 ~JIMM.RevokeAuditLogAccess: user-tag level
+~JIMM.RotateSigningKeys: emergency
 ~JIMM.SaveControllerProfile: name juju-version version
 ~JIMM.SetControllerDeprecated: name deprecated
 ~JIMM.StartBootstrap: controller-name controller-version cloud.name cloud.type cloud.region.name

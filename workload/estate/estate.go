@@ -12,6 +12,7 @@ type Estate struct {
 	Permissions Permissions
 	Secrets     Secrets
 	Peers       Peers
+	Keys        SigningKeys
 
 	// UUID is JIMM's own: what clients take for the controller's, and the id of
 	// the controller object above all others.

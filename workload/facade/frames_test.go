@@ -161,6 +161,7 @@ func story(name string, version int) []step {
 			model("ExplainRelation", fmt.Sprintf(`{"tuple":{"object":%q,"relation":"assignee","target_object":"role-operator"}}`, bob)),
 			model("RenameGroup", `{"name":"engineering","new-name":"builders"}`), model("RenameRole", `{"name":"operator","new-name":"ops"}`),
 			model("RemoveGroup", `{"name":"builders"}`), model("RemoveGroup", `{"name":"builders"}`), model("RemoveRole", `{"name":"ops"}`),
+			model("ShowSigningKeys", `{}`), model("RotateSigningKeys", `{"emergency":false}`),
 			model("GrantAuditLogAccess", fmt.Sprintf(`{"user-tag":%q,"level":"read"}`, bob)), model("GrantAuditLogAccess", fmt.Sprintf(`{"user-tag":%q,"level":"write"}`, bob)),
 			model("RevokeAuditLogAccess", fmt.Sprintf(`{"user-tag":%q,"level":"read"}`, bob)),
 			model("ImportModel", `{"controller":"juju41","model-tag":"model-00000000-0000-4000-8000-000000000000","owner":"bob@example.com"}`),
@@ -445,6 +446,7 @@ var (
 	times     = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)`)
 	addresses = regexp.MustCompile(`127\.0\.0\.1:\d+`)
 	macaroons = regexp.MustCompile(`"macaroon":\{"c":\[.*?\],[^}]*\}`)
+	keyIDs    = regexp.MustCompile(`"id":"[A-Za-z0-9_-]{43}"`)
 	pems      = regexp.MustCompile(`-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----(\\n)?`)
 )
 
@@ -462,6 +464,7 @@ func normal(s string) string {
 	})
 	s = times.ReplaceAllString(s, "<time>")
 	s = addresses.ReplaceAllString(s, "<address>")
+	s = keyIDs.ReplaceAllString(s, `"id":"<key>"`)
 	s = macaroons.ReplaceAllString(s, `"macaroon":"<macaroon>"`)
 	return pems.ReplaceAllString(s, "<certificate>")
 }

@@ -73,6 +73,9 @@ type keySet struct {
 type signingKey struct {
 	// Key is the private key; its KeyID is the RFC 7638 thumbprint.
 	Key jose.JSONWebKey `json:"key"`
+	// PublicFrom is when it was put into the set. It is zero for keys of a set
+	// that was stored before that was noted.
+	PublicFrom time.Time `json:"public-from,omitzero"`
 	// UseFrom is when it begins to sign; it ends where the next one begins.
 	UseFrom time.Time `json:"use-from"`
 }
@@ -115,14 +118,17 @@ func OpenKeys(ctx context.Context, secrets estate.Secrets, opts KeyOptions) (*Ke
 // Tick takes up what other units did to the set and does what is due: it makes
 // the next key when the last one made has begun to sign, and drops keys that no
 // valid token is signed with any more.
-func (k *Keys) Tick(ctx context.Context) error {
+func (k *Keys) Tick(ctx context.Context) error { return k.change(ctx, k.due) }
+
+// change replaces the set by what f makes of it, if that is another one.
+func (k *Keys) change(ctx context.Context, f func([]signingKey) ([]signingKey, bool, error)) error {
 	// Another unit may do the same at once; then its set is the one that counts.
 	for range 5 {
 		set, err := k.load(ctx)
 		if err != nil {
 			return err
 		}
-		due, changed, err := k.due(set.keys)
+		due, changed, err := f(set.keys)
 		if err != nil {
 			return fmt.Errorf("cannot make a signing key: %w", err)
 		}
@@ -134,8 +140,12 @@ func (k *Keys) Tick(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("cannot store the signing keys: %w", err)
 		}
-		if _, err := k.secrets.PutIfVersion(ctx, keysPath, set.version, map[string]string{keysField: string(stored)}); err != nil {
+		ours, err := k.secrets.PutIfVersion(ctx, keysPath, set.version, map[string]string{keysField: string(stored)})
+		if err != nil {
 			return fmt.Errorf("cannot store the signing keys: %w", err)
+		}
+		if ours {
+			f = k.due // what was asked for is done
 		}
 	}
 	return fmt.Errorf("cannot store the signing keys: other units keep changing them")
@@ -195,7 +205,7 @@ func (k *Keys) due(keys []signingKey) ([]signingKey, bool, error) {
 		keys, changed = keys[1:], true
 	}
 	if len(keys) == 0 {
-		key, err := newSigningKey(now)
+		key, err := newSigningKey(now, now)
 		if err != nil {
 			return nil, false, err
 		}
@@ -208,7 +218,7 @@ func (k *Keys) due(keys []signingKey) ([]signingKey, bool, error) {
 		if least := now.Add(k.opts.Lead); from.Before(least) {
 			from = least
 		}
-		key, err := newSigningKey(from)
+		key, err := newSigningKey(now, from)
 		if err != nil {
 			return nil, false, err
 		}
@@ -218,7 +228,7 @@ func (k *Keys) due(keys []signingKey) ([]signingKey, bool, error) {
 }
 
 // newSigningKey makes a key. Since Go 1.26 its randomness can't be chosen.
-func newSigningKey(from time.Time) (signingKey, error) {
+func newSigningKey(now, from time.Time) (signingKey, error) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return signingKey{}, err
@@ -229,7 +239,8 @@ func newSigningKey(from time.Time) (signingKey, error) {
 		return signingKey{}, err
 	}
 	key.KeyID = base64.RawURLEncoding.EncodeToString(thumbprint)
-	return signingKey{Key: key, UseFrom: from.UTC().Truncate(time.Second)}, nil
+	second := func(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
+	return signingKey{Key: key, PublicFrom: second(now), UseFrom: second(from)}, nil
 }
 
 // JWKS returns the public keys as a JSON Web Key Set (RFC 7517): what

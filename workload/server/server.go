@@ -131,7 +131,7 @@ func New(ctx context.Context, c Config, a Adapters) (*Server, error) {
 	dialer := &juju.Dialer{ClientVersion: jujuversion.Current.String(), Roots: c.Roots, Observer: observe.Controllers{Instruments: watch}}
 	peers := juju.NewPeers(dialer, tokens, juju.PeersOptions{Self: self})
 	e := &estate.Estate{
-		Store: a.Store, Permissions: estate.Announce(a.Permissions, a.Store), Secrets: a.Secrets, Peers: peers,
+		Store: a.Store, Permissions: estate.Announce(a.Permissions, a.Store), Secrets: a.Secrets, Peers: peers, Keys: keys,
 		UUID: c.UUID, Self: self, Version: c.Version, Commit: c.Commit,
 		Now: time.Now, NewUUID: uuid.NewString, Shuffle: rand.Shuffle, Log: c.Log,
 		CallTimeout: c.CallTimeout, IntentAge: c.IntentAge, Pause: c.Pause, ForgetAccount: a.Logins.ForgetAccount,
