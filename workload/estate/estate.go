@@ -45,6 +45,7 @@ type Estate struct {
 	ForgetAccount func(user string)
 
 	stream     stream
+	holds      holds
 	attendance attendance
 }
 

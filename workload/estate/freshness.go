@@ -60,7 +60,8 @@ func (f Freshness) withDefaults() Freshness {
 }
 
 // KeepFresh keeps what we remember of controllers and their models up to date,
-// and feeds the watchers of this process, until ctx ends. Of all processes that
+// feeds the watchers of this process and ends connections whose users have lost
+// access, until ctx ends. Of all processes that
 // share the store and run it, one keeps up with each controller, and each with
 // as many as the others.
 func (e *Estate) KeepFresh(ctx context.Context, f Freshness) {
@@ -69,8 +70,12 @@ func (e *Estate) KeepFresh(ctx context.Context, f Freshness) {
 	s.mu.Lock()
 	s.keepers, s.replan, s.watching = map[string]*keeper{}, make(chan struct{}, 1), make(chan struct{}, 1)
 	s.mu.Unlock()
+	e.holds.mu.Lock()
+	e.holds.woken = make(chan struct{}, 1)
+	e.holds.mu.Unlock()
 	var running sync.WaitGroup
 	running.Go(func() { e.listen(ctx) })
+	running.Go(func() { e.keepHolds(ctx) })
 	running.Go(func() { e.readAccess(ctx, f.Access) })
 	running.Go(func() {
 		for ctx.Err() == nil {

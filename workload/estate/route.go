@@ -14,6 +14,10 @@ type Route struct {
 	Controller Controller
 	// Claims are what the user may do there and on the model, nothing more.
 	Claims Claims
+
+	// asOf is how many changes of access had been heard of before the claims were
+	// looked up.
+	asOf uint64
 }
 
 // errNoModel is the same for a model that is not there and for one that the
@@ -28,6 +32,7 @@ func (e *Estate) Route(ctx context.Context, u User, modelUUID string) (Route, er
 	if !names.IsValidModel(modelUUID) {
 		return Route{}, errNoModel(clip(modelUUID))
 	}
+	asOf := e.holds.asOf()
 	// Both take their time of every login, and neither needs the other.
 	var m Model
 	var c Controller
@@ -52,7 +57,7 @@ func (e *Estate) Route(ctx context.Context, u User, modelUUID string) (Route, er
 	// A controller login needs some claim to the controller, also for a model.
 	// Who administers the controller, too, gets that into a token only when the
 	// controller asks for it (Widen).
-	return Route{Model: m, Controller: c, Claims: Claims{m.tag(): access, c.tag(): AccessLogin}}, nil
+	return Route{Model: m, Controller: c, Claims: Claims{m.tag(): access, c.tag(): AccessLogin}, asOf: asOf}, nil
 }
 
 // modelAccess returns what a user may do on a model, empty if they may not even

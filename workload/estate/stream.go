@@ -27,6 +27,8 @@ type change struct {
 	// Shared are the models, by UUID, to which a user's access changed; those
 	// of the empty name may concern anyone.
 	Shared map[string][]string `json:"shared,omitempty"`
+	// Objects are tags of clouds and offers in the same way.
+	Objects map[string][]string `json:"objects,omitempty"`
 	// Users may have got or lost any model, and with Access all users.
 	Users  []string `json:"users,omitempty"`
 	Access bool     `json:"access,omitempty"`
@@ -59,6 +61,17 @@ func accessChange(tuples []Tuple) change {
 			if !slices.Contains(c.Shared[user], t.Object.ID) {
 				c.Shared[user] = append(c.Shared[user], t.Object.ID)
 			}
+		case KindCloud, KindOffer:
+			if t.Relation == InController || t.Relation == InModel {
+				continue
+			}
+			tag := Tag{Kind: t.Object.Kind, ID: t.Object.ID}.String()
+			if c.Objects == nil {
+				c.Objects = map[string][]string{}
+			}
+			if !slices.Contains(c.Objects[user], tag) {
+				c.Objects[user] = append(c.Objects[user], tag)
+			}
 		case KindController, KindGroup, KindIdPGroup, KindRole:
 			if user == "" {
 				c.Access = true
@@ -70,7 +83,9 @@ func accessChange(tuples []Tuple) change {
 	return c
 }
 
-func (c change) concernsAccess() bool { return c.Access || len(c.Users) > 0 || len(c.Shared) > 0 }
+func (c change) concernsAccess() bool {
+	return c.Access || len(c.Users) > 0 || len(c.Shared) > 0 || len(c.Objects) > 0
+}
 
 // payloadLimit is what PostgreSQL takes, in bytes.
 const payloadLimit = 7900
@@ -128,6 +143,13 @@ func (s *stream) hear(c change) {
 	}
 }
 
+// wakeWatching wakes who looks for changes in OpenFGA.
+func (s *stream) wakeWatching() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	wake(s.watching)
+}
+
 func (s *stream) watched() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -144,7 +166,7 @@ func wake(c chan struct{}) {
 // listen hears what all units say until ctx ends.
 func (e *Estate) listen(ctx context.Context) {
 	for ctx.Err() == nil {
-		err := e.Store.Listen(ctx, changeChannel, func(payload string) { e.stream.hear(readChange(payload)) })
+		err := e.Store.Listen(ctx, changeChannel, func(payload string) { e.hear(readChange(payload)) })
 		if ctx.Err() == nil {
 			e.Log.ErrorContext(ctx, "cannot listen to other units", "error", err)
 			pause(ctx, time.Second)
@@ -152,12 +174,18 @@ func (e *Estate) listen(ctx context.Context) {
 	}
 }
 
+// hear hands a change to those in this process whom it may concern.
+func (e *Estate) hear(c change) {
+	e.stream.hear(c)
+	e.holds.hear(c)
+}
+
 // readAccess looks for changes made in OpenFGA, by whomever, while anyone here
-// watches models.
+// watches models, or has a connection to one.
 func (e *Estate) readAccess(ctx context.Context, every time.Duration) {
 	continuation := ""
 	for ctx.Err() == nil {
-		if !e.stream.watched() {
+		if !e.stream.watched() && e.holds.count() == 0 {
 			continuation = ""
 			select {
 			case <-ctx.Done():
@@ -173,11 +201,11 @@ func (e *Estate) readAccess(ctx context.Context, every time.Duration) {
 			e.Log.WarnContext(ctx, "cannot read the changes of permissions", "error", err)
 			// Where we stopped may not be there any more: look at everything.
 			continuation = ""
-			e.stream.hear(change{Access: true})
+			e.hear(change{Access: true})
 		default:
 			continuation = next
 			if c := accessChange(tuples); c.concernsAccess() {
-				e.stream.hear(c)
+				e.hear(c)
 			}
 		}
 		if len(tuples) == 0 || err != nil {

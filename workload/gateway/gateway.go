@@ -56,6 +56,17 @@ type Sessions interface {
 // session is over.
 const SessionOver = "the session has ended"
 
+// Holds keeps an eye on what connections rest on.
+type Holds interface {
+	// Hold calls lost, from another goroutine, once u has not all that is claimed
+	// any more. Release must be called on what it returns.
+	Hold(u estate.User, r estate.Route, claims estate.Claims, lost func()) *estate.Hold
+}
+
+// AccessLost is what is said when a connection is closed because its user has
+// lost access that it was opened with.
+const AccessLost = "access has changed; connect again with what is left"
+
 // Recorder takes the audit events of model connections. Record must not block
 // on anything slow. The event's Params are as the client sent them, not
 // redacted, and only valid during the call; a reply has none.
@@ -71,6 +82,8 @@ type Config struct {
 	Dialer    Dialer
 	// Sessions ends connections when the session of their user does. Optional.
 	Sessions Sessions
+	// Holds ends connections when their user loses access. Optional.
+	Holds Holds
 	// Recorder is optional.
 	Recorder Recorder
 	// ControllerUUID is JIMM's own, which clients take for the controller's.

@@ -64,11 +64,11 @@ func (t *Transfer) serveLog(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { _ = client.Close() })()
 
-	controller, user, err := t.dialLog(ctx, r, about)
+	controller, request, err := t.dialLog(ctx, r, about)
 	if err == nil {
 		defer controller.Close()
 		var leave func()
-		leave, err = t.attend(ctx, user, cancel)
+		leave, err = t.attend(ctx, request, cancel)
 		defer leave()
 	}
 	if err != nil {
@@ -89,15 +89,15 @@ func (t *Transfer) serveLog(w http.ResponseWriter, r *http.Request) {
 var logBuffers sync.Pool
 
 // dialLog opens the stream on the controller for whoever asks, if they may.
-func (t *Transfer) dialLog(ctx context.Context, r *http.Request, about target) (*websocket.Conn, estate.User, error) {
+func (t *Transfer) dialLog(ctx context.Context, r *http.Request, about target) (*websocket.Conn, authorized, error) {
 	request, err := t.authorize(r.WithContext(ctx), about)
 	if err != nil {
-		return nil, estate.User{}, err
+		return nil, authorized{}, err
 	}
 	c := request.route.Controller
 	reach, err := t.transport(c)
 	if err != nil {
-		return nil, estate.User{}, err
+		return nil, authorized{}, err
 	}
 	header := http.Header{"Authorization": {request.authorization}}
 	if v := r.Header.Get(params.JujuClientVersion); v != "" {
@@ -109,15 +109,15 @@ func (t *Transfer) dialLog(ctx context.Context, r *http.Request, about target) (
 	stream, response, err := dialer.DialContext(ctx, request.target.url("wss", request.query).String(), header)
 	if err != nil {
 		if errors.Is(err, websocket.ErrBadHandshake) && response != nil {
-			return nil, estate.User{}, estate.Errorf(estate.CodeConnectionFailed, "controller %q has no log to give: it answers %s", c.Name, response.Status)
+			return nil, authorized{}, estate.Errorf(estate.CodeConnectionFailed, "controller %q has no log to give: it answers %s", c.Name, response.Status)
 		}
 		if estate.CodeOf(err) == "" {
 			err = estate.Errorf(estate.CodeConnectionFailed, "cannot connect to controller %q: %w", c.Name, err)
 		}
-		return nil, estate.User{}, err
+		return nil, authorized{}, err
 	}
 	stream.SetReadLimit(logLine)
-	return stream, request.user, nil
+	return stream, request, nil
 }
 
 // sendLogError is what a stream begins with when there is none.

@@ -57,7 +57,9 @@ type session struct {
 	route   estate.Route
 	primary *link
 	// leave is called when the session is over; the login sets it.
-	leave   func()
+	leave func()
+	// hold is on what the links claim; the login sets it, if there are any.
+	hold    *estate.Hold
 	pending map[uint64]*call
 	// retained is the size of the requests in pending, in bytes.
 	retained int
@@ -131,8 +133,11 @@ func (s *session) run() {
 func (s *session) end() {
 	s.mu.Lock()
 	s.ended = true
-	links, leave := s.links(), s.leave
+	links, leave, hold := s.links(), s.leave, s.hold
 	s.mu.Unlock()
+	if hold != nil {
+		hold.Release()
+	}
 	if leave != nil {
 		leave()
 	}
@@ -340,10 +345,20 @@ func (s *session) admit(ctx context.Context, req *rpc.Request) (any, *estate.Use
 		return nil, nil, io.EOF
 	}
 	s.user, s.route, s.primary, s.leave = *user, route, primary, leave
+	if s.g.Holds != nil {
+		s.hold = s.g.Holds.Hold(*user, route, route.Claims, s.accessLost)
+	}
 	s.mu.Unlock()
 	s.client.SetMaxFrame(s.maxFrame())
 	s.tasks.Go(func() { s.pump(primary) })
 	return nil, user, s.reply(req.RequestID, login)
+}
+
+// accessLost ends the session because its user has lost access that a link was
+// opened with. Nothing more of the client's reaches the controller.
+func (s *session) accessLost() {
+	s.wake()
+	s.client.CloseWith(websocket.ClosePolicyViolation, AccessLost)
 }
 
 func (s *session) maxFrame() int {

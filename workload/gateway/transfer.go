@@ -50,7 +50,9 @@ type TransferConfig struct {
 	Models Models
 	Logins Authenticator
 	// Sessions ends requests when the session of their user does. Optional.
-	Sessions    Sessions
+	Sessions Sessions
+	// Holds ends requests when their user loses access. Optional.
+	Holds       Holds
 	Controllers Controllers
 	Tokens      Tokens
 	// Secrets has the logins of controllers that take no tokens over HTTP.
@@ -253,6 +255,7 @@ type authorized struct {
 	query  string
 	user   estate.User
 	route  estate.Route
+	claims estate.Claims
 	// authorization is the header for the controller.
 	authorization string
 }
@@ -286,7 +289,7 @@ func (t *Transfer) authorize(r *http.Request, about target) (authorized, error) 
 		return authorized{}, err
 	}
 	authorization, err := t.authorization(r.Context(), route.Controller, user, claims, about.bare)
-	return authorized{about, query, user, route, authorization}, err
+	return authorized{about, query, user, route, claims, authorization}, err
 }
 
 // isFirehose reports whether a request for a log is for that of all models, as
@@ -353,7 +356,7 @@ func (t *Transfer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	if err == nil {
 		var leave func()
-		leave, err = t.attend(ctx, request.user, cancel)
+		leave, err = t.attend(ctx, request, cancel)
 		defer leave()
 	}
 	if err != nil {
@@ -371,17 +374,23 @@ func (t *Transfer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	t.proxy.ServeHTTP(w, out)
 }
 
-// attend has what is done for a user ended with their session. There is always
-// something to call in the end.
-func (t *Transfer) attend(ctx context.Context, u estate.User, end func()) (leave func(), err error) {
-	if t.config.Sessions == nil {
-		return func() {}, nil
+// attend has what is done for a user ended with their session, or when they lose
+// access. There is always something to call in the end.
+func (t *Transfer) attend(ctx context.Context, request authorized, end func()) (leave func(), err error) {
+	leave = func() {}
+	if t.config.Sessions != nil {
+		if leave, err = t.config.Sessions.Attend(ctx, request.user, end); err != nil {
+			return func() {}, err
+		}
 	}
-	leave, err = t.config.Sessions.Attend(ctx, u, end)
-	if err != nil {
-		return func() {}, err
+	if t.config.Holds == nil {
+		return leave, nil
 	}
-	return leave, nil
+	hold := t.config.Holds.Hold(request.user, request.route, request.claims, end)
+	return func() {
+		hold.Release()
+		leave()
+	}, nil
 }
 
 // controllerHost stands in requests for the controller's host: where they go

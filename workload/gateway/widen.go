@@ -322,6 +322,9 @@ func (s *session) openWide(c *call, claims estate.Claims) (*link, error) {
 		conn.Abort()
 		return nil, connectionLost(s.route.Controller.Name)
 	}
+	if s.hold != nil {
+		s.hold.Claim(claims)
+	}
 	s.wide.used = true
 	s.wide.links = append(s.wide.links, l)
 	if s.wide.by == nil {

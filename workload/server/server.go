@@ -148,6 +148,7 @@ func New(ctx context.Context, c Config, a Adapters) (*Server, error) {
 		Models:         e,
 		Dialer:         peers,
 		Sessions:       e,
+		Holds:          e,
 		Recorder:       recorder{a.Audit, c.Log},
 		Observe:        watch.Admission,
 		ControllerUUID: c.UUID,
@@ -155,7 +156,7 @@ func New(ctx context.Context, c Config, a Adapters) (*Server, error) {
 		Log:            c.Log,
 	})
 	transfer := gateway.NewTransfer(gateway.TransferConfig{
-		Models: e, Logins: a.Logins, Sessions: e, Controllers: dialer, Tokens: tokens, Secrets: a.Secrets, CheckOrigin: checkOrigin, Log: c.Log,
+		Models: e, Logins: a.Logins, Sessions: e, Holds: e, Controllers: dialer, Tokens: tokens, Secrets: a.Secrets, CheckOrigin: checkOrigin, Log: c.Log,
 	})
 	confirm, err := macaroons.Handler(ctx, macaroons.Config{Offers: e, Secrets: a.Secrets, Log: c.Log})
 	if err != nil {
