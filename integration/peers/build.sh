@@ -6,13 +6,17 @@
 #   juju36   juju 3.6.11: the CLI of the long-term support line
 #   juju354  juju 3.5.4: the oldest CLI that JIMM lets in
 #   prepare  writes what a controller machine has before its bootstrap
+#   openfga  OpenFGA 1.22.1: the server and its migrations
 #   vault    the core of HashiCorp Vault 1.14.1
+#   hydra    Ory Hydra 2.3.0, an OAuth 2 and OpenID Connect server
+#   kratos   Ory Kratos 1.3.1, which keeps people and their passwords
+#   dex      Dex 2.45.1, an OpenID Connect server that has the device flow
 # Runs as root on Debian 12 with Go installed; missing Debian packages are installed.
 #
 # Each peer goes into .cache/peers/NAME-KEY of the repository, KEY being a hash of
 # all that determines it, and is built once. Progress goes to standard error. Standard
 # output gives the programs' paths as shell assignments: JUJU41, AGENT, JUJU36, JUJU354,
-# PREPARE, VAULT.
+# PREPARE, OPENFGA, VAULT, HYDRA, KRATOS, DEX.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cache=$(realpath -m "$here/../../.cache/peers")
@@ -84,9 +88,32 @@ build_prepare() {
 	CGO_ENABLED=0 go build -o "$1/bin/prepare" .
 }
 
+build_openfga() {
+	cd "$here/openfga"
+	CGO_ENABLED=0 go build -o "$1/bin/openfga" github.com/openfga/openfga/cmd/openfga
+}
+
 build_vault() {
 	cd "$here/vault"
 	CGO_ENABLED=0 go build -o "$1/bin/vault" .
+}
+
+# Without their sqlite tag Hydra and Kratos need no cgo; they run on PostgreSQL. Neither
+# the replacements nor the hashes of a program's own go.mod count for us, so each go.mod
+# here repeats the replacements that its program needs.
+build_hydra() {
+	cd "$here/hydra"
+	CGO_ENABLED=0 go build -o "$1/bin/hydra" github.com/ory/hydra/v2
+}
+
+build_kratos() {
+	cd "$here/kratos"
+	CGO_ENABLED=0 go build -o "$1/bin/kratos" github.com/ory/kratos
+}
+
+build_dex() {
+	cd "$here/dex"
+	CGO_ENABLED=0 go build -o "$1/bin/dex" github.com/dexidp/dex/cmd/dex
 }
 
 # about says what the peer $1 is and how long its build takes with empty caches.
@@ -97,7 +124,11 @@ about() {
 	juju36) echo "juju CLI 3.6.11 … (about 3 min)" ;;
 	juju354) echo "juju CLI 3.5.4 … (about 3 min)" ;;
 	prepare) echo "prepare …" ;;
+	openfga) echo "OpenFGA 1.22.1 … (about 4 min)" ;;
 	vault) echo "Vault 1.14.1 … (about 2 min)" ;;
+	hydra) echo "Hydra 2.3.0 … (about 2 min)" ;;
+	kratos) echo "Kratos 1.3.1 … (about 2 min)" ;;
+	dex) echo "Dex 2.45.1 … (about 2 min)" ;;
 	esac
 }
 
@@ -156,7 +187,7 @@ build() {
 command -v go >/dev/null || die "build the peers: Go is not installed"
 goversion=$(go env GOVERSION GOARCH)
 
-[ $# != 0 ] || set -- dqlite juju41 juju36 juju354 prepare vault
+[ $# != 0 ] || set -- dqlite juju41 juju36 juju354 prepare openfga vault hydra kratos dex
 for name; do
 	declare -F "build_$name" >/dev/null || die "build $name: no such peer"
 done
@@ -171,6 +202,6 @@ for name; do
 	juju41) printf 'JUJU41=%s\nAGENT=%s\n' "$(place juju41)/bin/juju" "$(place juju41)/bin/jujuagentd" ;;
 	juju36) printf 'JUJU36=%s\n' "$(place juju36)/bin/juju" ;;
 	juju354) printf 'JUJU354=%s\n' "$(place juju354)/bin/juju" ;;
-	prepare | vault) printf '%s=%s\n' "${name^^}" "$(place "$name")/bin/$name" ;;
+	prepare | openfga | vault | hydra | kratos | dex) printf '%s=%s\n' "${name^^}" "$(place "$name")/bin/$name" ;;
 	esac
 done
