@@ -1,42 +1,31 @@
 package idp
 
 import (
-	"bytes"
-	"crypto/sha256"
 	_ "embed"
-	"encoding/base64"
-	"html/template"
 	"net/http"
 	"net/url"
 	"strings"
 	"unicode"
 
 	"github.com/zitadel/oidc/v3/pkg/oidc"
+
+	"jimm/workload/page"
 )
 
 var (
 	//go:embed pages/pages.html
 	pagesHTML string
-	//go:embed pages/style.css
-	styleCSS string
 
-	templates = template.Must(template.New("").
-			Funcs(template.FuncMap{"style": func() template.CSS { return template.CSS(styleCSS) }}).Parse(pagesHTML))
+	templates = page.Templates(pagesHTML)
 
-	// policy lets pages load nothing but their own style, which it knows by its
-	// hash. The login page may lead to a client's site, which Chromium holds
-	// form-action against; the device pages lead nowhere else.
-	policy       = "default-src 'none'; style-src 'sha256-" + styleHash() + "'; base-uri 'none'; frame-ancestors 'none'"
-	devicePolicy = policy + "; form-action 'self'"
+	// The login page may lead to a client's site, which Chromium holds form-action
+	// against; the device pages lead nowhere else.
+	policy       = page.Policy
+	devicePolicy = page.Policy + "; form-action 'self'"
 )
 
-func styleHash() string {
-	sum := sha256.Sum256([]byte(styleCSS))
-	return base64.StdEncoding.EncodeToString(sum[:])
-}
-
-// page is what the templates show.
-type page struct {
+// content is what the templates show.
+type content struct {
 	Title     string
 	Error     string
 	Message   string
@@ -63,29 +52,18 @@ const (
 	loginOver     = "This login was not begun in this browser, or it has taken too long. Go back to the application and start again."
 )
 
-func (p *Provider) show(w http.ResponseWriter, status int, policy, name string, content page) {
-	var text bytes.Buffer
-	if err := templates.ExecuteTemplate(&text, name, content); err != nil {
+func (p *Provider) show(w http.ResponseWriter, status int, policy, name string, c content) {
+	if err := page.Show(w, status, policy, templates, name, c); err != nil {
 		p.log.Error("cannot show a page", "page", name, "error", err)
-		http.Error(w, "cannot show this page", http.StatusInternalServerError)
-		return
 	}
-	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", policy)
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	_, _ = text.WriteTo(w) // a browser that has gone away misses nothing
 }
 
 func (p *Provider) showMessage(w http.ResponseWriter, status int, title, message string) {
-	p.show(w, status, devicePolicy, "message", page{Title: title, Message: message})
+	p.show(w, status, devicePolicy, "message", content{Title: title, Message: message})
 }
 
 // path is the path of a page of ours as browsers see it.
-func (p *Provider) path(page string) string { return strings.TrimSuffix(p.issuer.Path, "/") + page }
+func (p *Provider) path(of string) string { return strings.TrimSuffix(p.issuer.Path, "/") + of }
 
 // session returns who has logged in with this browser.
 func (p *Provider) session(r *http.Request) (session, bool) {
@@ -132,7 +110,7 @@ func (p *Provider) showLogin(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *Provider) askPassword(w http.ResponseWriter, r *http.Request, status int, request authRequest, problem string) {
-	p.show(w, status, policy, "login", page{
+	p.show(w, status, policy, "login", content{
 		Title: "Log in", Error: problem, Action: p.path(loginPath), FormToken: p.formToken(r), Client: p.clientName(request.asked.ClientID),
 		Request: request.id, Email: r.PostForm.Get("email"),
 	})
@@ -170,31 +148,31 @@ func (p *Provider) showDevice(w http.ResponseWriter, r *http.Request) {
 
 // deviceStep asks for what is missing: the code, then who it is, then yes or no.
 func (p *Provider) deviceStep(w http.ResponseWriter, r *http.Request, typed string, status int, problem string) {
-	content := page{Error: problem, Action: p.path(devicePath)}
+	c := content{Error: problem, Action: p.path(devicePath)}
 	d, ok := p.storage.deviceByUserCode(normaliseUserCode(typed))
 	if !ok {
-		content.Title = "Log in on a device"
+		c.Title = "Log in on a device"
 		if typed != "" {
-			content.Error, status = unknownCode, http.StatusBadRequest
+			c.Error, status = unknownCode, http.StatusBadRequest
 		}
-		p.show(w, status, devicePolicy, "code", content)
+		p.show(w, status, devicePolicy, "code", c)
 		return
 	}
-	content.UserCode, content.Client, content.FormToken = d.userCode, p.clientName(d.client), p.formToken(r)
+	c.UserCode, c.Client, c.FormToken = d.userCode, p.clientName(d.client), p.formToken(r)
 	s, ok := p.session(r)
 	if !ok {
-		content.Title, content.Email = "Log in", r.PostForm.Get("email")
-		p.show(w, status, devicePolicy, "login", content)
+		c.Title, c.Email = "Log in", r.PostForm.Get("email")
+		p.show(w, status, devicePolicy, "login", c)
 		return
 	}
-	content.Title, content.Email = "Allow "+content.Client+"?", s.user.Email
-	content.Scopes = []string{"who you are"}
+	c.Title, c.Email = "Allow "+c.Client+"?", s.user.Email
+	c.Scopes = []string{"who you are"}
 	for _, scope := range d.scopes {
 		if text, ok := scopeTexts[scope]; ok {
-			content.Scopes = append(content.Scopes, text)
+			c.Scopes = append(c.Scopes, text)
 		}
 	}
-	p.show(w, status, devicePolicy, "consent", content)
+	p.show(w, status, devicePolicy, "consent", c)
 }
 
 func (p *Provider) device(w http.ResponseWriter, r *http.Request) {
