@@ -45,6 +45,7 @@ type Config struct {
 	GroupClaim                     string
 	SessionKey                     string
 	SessionLife, SessionIdle       time.Duration
+	Browsers                       Browsers
 	TrustedProxies                 []netip.Prefix
 	TokenLife                      time.Duration
 	KeyMaxAge                      time.Duration
@@ -69,7 +70,7 @@ func read(v *variables) Config {
 		DSN:              v.requiredSecret("JIMM_DSN", "a PostgreSQL connection string such as postgres://user@host/jimm"),
 		Admins:           v.words("JIMM_ADMINS"),
 		LogText:          v.boolean("JIMM_LOG_DEV_MODE"),
-		Origins:          v.words("CORS_ALLOWED_ORIGINS"),
+		Origins:          v.origins("CORS_ALLOWED_ORIGINS"),
 		CAFile:           v.text("JIMM_CA_FILE", ""),
 		Issuer:           v.required("JIMM_OAUTH_ISSUER_URL", "the identity provider's issuer URL"),
 		ClientID:         v.required("JIMM_OAUTH_CLIENT_ID", "JIMM's client id at the identity provider"),
@@ -82,6 +83,7 @@ func read(v *variables) Config {
 		SessionKey:       v.requiredSecret("JIMM_SESSION_SECRET_KEY", "64 or more random characters"),
 		SessionLife:      v.duration("JIMM_ACCESS_TOKEN_EXPIRY_DURATION", 6*time.Hour),
 		SessionIdle:      v.duration("JIMM_SESSION_IDLE_DURATION", 0),
+		Browsers:         v.browsers(),
 		TrustedProxies:   v.prefixes("JIMM_TRUSTED_PROXIES"),
 		TokenLife:        v.duration("JIMM_JWT_EXPIRY", 5*time.Minute),
 		KeyMaxAge:        v.duration("JIMM_JWKS_CACHE_MAX_AGE", 10*time.Minute),

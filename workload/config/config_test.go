@@ -38,6 +38,8 @@ func TestEveryProblemIsListedAtOnce(t *testing.T) {
 		"JIMM_UUID=one", "JIMM_DNS_NAME=http://jimm.example.com", "JIMM_OAUTH_ISSUER_URL=idp", "JIMM_JWT_EXPIRY=soon",
 		"JIMM_SESSION_SECRET_KEY=" + secret, "JIMM_ADMINS=bob", "JIMM_DNS_NAM=x", "JIMM_LOG_LEVEL=loud", "OPENFGA_PORT=0",
 		"OPENFGA_LIST_OBJECTS_MAX_RESULTS=many",
+		"JIMM_DASHBOARD_FINAL_REDIRECT_URL=javascript:alert(1)", "JIMM_SESSION_COOKIE_MAX_AGE=1h", "JIMM_SECURE_SESSION_COOKIES=perhaps",
+		"CORS_ALLOWED_ORIGINS=* https://dashboard.example.com/ https://good.example.com https://other.example.com:443",
 	})
 	if err == nil {
 		t.Fatal("no error")
@@ -57,6 +59,12 @@ func TestEveryProblemIsListedAtOnce(t *testing.T) {
 		"OPENFGA_HOST is missing",
 		"OPENFGA_PORT must be a port number",
 		"OPENFGA_LIST_OBJECTS_MAX_RESULTS must be the number",
+		"JIMM_DASHBOARD_FINAL_REDIRECT_URL must be the dashboard's URL",
+		"JIMM_SESSION_COOKIE_MAX_AGE must be a positive number of seconds",
+		"JIMM_SECURE_SESSION_COOKIES must be true or false",
+		`CORS_ALLOWED_ORIGINS must be origins such as https://dashboard.example.com, in lower case and without a path, not "*"`,
+		`without a path, not "https://dashboard.example.com/"`,
+		"CORS_ALLOWED_ORIGINS must be origins as browsers send them: https://other.example.com:443 without its port",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in:\n%v", want, err)

@@ -52,6 +52,9 @@ type Session struct {
 	RefreshedAt time.Time
 	// Refreshable is set if Secrets has a refresh token at SessionSecretPath.
 	Refreshable bool
+	// AccessUntil is until when what the issuer has said of the user counts; zero
+	// is without a limit. Then it is asked anew, with the refresh token.
+	AccessUntil time.Time
 }
 
 // BrowserSessionID returns the id of the session that a cookie's random value
@@ -86,8 +89,11 @@ type SessionStore interface {
 	// ClaimRefresh lets one of all callers refresh what is known of a
 	// session's user, if that has not been done since a time.
 	ClaimRefresh(ctx context.Context, id string, since time.Time) (mine bool, err error)
-	// SaveSessionGroups saves what a refresh has found.
-	SaveSessionGroups(ctx context.Context, id string, groups []string) error
+	// SaveRefresh saves what a refresh has found.
+	SaveRefresh(ctx context.Context, id string, groups []string, accessUntil time.Time) error
+	// SpendState notes that a browser has come back from the issuer with a state,
+	// and reports whether it was the first time; it is known until then.
+	SpendState(ctx context.Context, digest string, until time.Time) (first bool, err error)
 	// Sessions returns the sessions that match, by user, the newest first.
 	Sessions(ctx context.Context, f SessionFilter) ([]Session, error)
 	// EndSessions ends the sessions that match, and tells all units. With no

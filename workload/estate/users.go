@@ -38,6 +38,11 @@ type Identity struct {
 	LastLogin time.Time
 }
 
+// Whoami returns what is remembered about the user who is calling.
+func (e *Estate) Whoami(ctx context.Context, u User) (Identity, error) {
+	return e.Store.Identity(ctx, u.Name)
+}
+
 // IdentityStore remembers users.
 type IdentityStore interface {
 	// SaveLogin creates the identity if needed and sets its last login.

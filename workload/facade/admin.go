@@ -3,6 +3,7 @@ package facade
 import (
 	"context"
 	"encoding/json"
+	"time"
 
 	"jimm/workload/estate"
 	"jimm/workload/login"
@@ -14,17 +15,20 @@ type Logins interface {
 	AwaitDevice(ctx context.Context, d *login.Device) (token string, u estate.User, err error)
 	VerifyToken(ctx context.Context, token string) (estate.User, error)
 	ClientCredentials(ctx context.Context, id, secret string) (estate.User, error)
+	VerifyCookie(ctx context.Context, cookie string) (u estate.User, until time.Time, err error)
 }
 
 // Admin answers the Admin facade of one connection, of either kind, until one
 // of its methods logs in.
 type Admin struct {
 	logins Logins
+	cookie string
 	device *login.Device
 }
 
-// NewAdmin makes the Admin facade of a new connection.
-func NewAdmin(logins Logins) *Admin { return &Admin{logins: logins} }
+// NewAdmin makes the Admin facade of a new connection, which was made with this
+// cookie of a session by browser, or none.
+func NewAdmin(logins Logins, cookie string) *Admin { return &Admin{logins: logins, cookie: cookie} }
 
 // Handle answers a request to the Admin facade. User is set when it logs in;
 // the login result is then the caller's to make.
@@ -70,6 +74,12 @@ func (a *Admin) Handle(ctx context.Context, version int, method string, p json.R
 			return nil, nil, err
 		}
 		u, err := a.logins.ClientCredentials(ctx, args.ClientID, args.ClientSecret)
+		if err != nil {
+			return nil, nil, err
+		}
+		return nil, &u, nil
+	case "LoginWithSessionCookie":
+		u, _, err := a.logins.VerifyCookie(ctx, a.cookie)
 		if err != nil {
 			return nil, nil, err
 		}

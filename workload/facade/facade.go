@@ -53,9 +53,10 @@ type Connection struct {
 // User returns who has logged in, nil before that.
 func (c *Connection) User() *estate.User { return c.user }
 
-// Connect makes the handler of one new connection.
-func (s *Server) Connect(id string, servers [][]params.HostPort) *Connection {
-	return &Connection{server: s, ID: id, Servers: servers, admin: NewAdmin(s.Logins)}
+// Connect makes the handler of one new connection, which was made with this
+// cookie of a session by browser, or none.
+func (s *Server) Connect(id string, servers [][]params.HostPort, cookie string) *Connection {
+	return &Connection{server: s, ID: id, Servers: servers, admin: NewAdmin(s.Logins, cookie)}
 }
 
 // method answers one request; p is its parameters as JSON, or nil.

@@ -61,7 +61,7 @@ func TestVersionsOfAFacadeHaveTheSameMethods(t *testing.T) {
 
 func TestOldLoginsAreRefusedAsNotSupported(t *testing.T) {
 	for version := range 5 {
-		_, user, err := NewAdmin(nil).Handle(t.Context(), version, "Login", json.RawMessage(`{"auth-tag":"user-admin","credentials":"hush"}`))
+		_, user, err := NewAdmin(nil, "").Handle(t.Context(), version, "Login", json.RawMessage(`{"auth-tag":"user-admin","credentials":"hush"}`))
 		if user != nil || !estate.Is(err, estate.CodeNotSupported) {
 			t.Errorf("Admin(%d).Login gives %v, %v", version, user, err)
 		}

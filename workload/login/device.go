@@ -71,11 +71,13 @@ func (s *Service) AwaitDevice(ctx context.Context, d *Device) (token string, u e
 	if err != nil {
 		return "", estate.User{}, failed(err)
 	}
-	p, err := s.person(ctx, provider, granted)
+	p, err := s.person(ctx, provider, granted, "")
 	if err != nil {
 		return "", estate.User{}, failed(err)
 	}
-	session, err := s.begin(ctx, p, estate.SessionDevice, "")
+	session, err := s.begin(ctx, p, estate.Session{
+		Kind: estate.SessionDevice, Expires: s.config.Now().Add(s.config.SessionLife), IdleLimit: s.config.SessionIdle,
+	})
 	if err != nil {
 		return "", estate.User{}, err
 	}

@@ -2,7 +2,8 @@
 // says about people and service accounts into users of the estate, and gives
 // people a session token to come back with.
 //
-// A person logs in by the device flow (RFC 8628), once per session. A service
+// A person logs in once per session, by the device flow (RFC 8628) or with a
+// browser (OpenID Connect's authorization code flow with PKCE). A service
 // account shows its client id and secret each time; they are exchanged at the
 // issuer's token endpoint. Nothing is asked of the issuer for a session token,
 // which is good while its session is there (estate.Session).
@@ -80,6 +81,14 @@ type Config struct {
 	// SessionIdle for how long it may be unused; 0 is without a limit.
 	SessionLife, SessionIdle time.Duration
 
+	// RedirectURL is where the issuer sends browsers back to; empty where nobody
+	// logs in by browser. BrowserLife is how long such a session lasts, however
+	// much it is used, and BrowserIdle for how long it may be unused.
+	RedirectURL              string
+	BrowserLife, BrowserIdle time.Duration
+	// Secrets is where refresh tokens of browsers' sessions are.
+	Secrets estate.Secrets
+
 	Identities estate.IdentityStore
 	Sessions   estate.SessionStore
 	// HTTPClient talks to the issuer; nil means a plain one.
@@ -123,6 +132,9 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	}
 	if c.SessionIdle < 0 {
 		return nil, fmt.Errorf("cannot set up logins: idle limit of sessions must not be negative, not %v", c.SessionIdle)
+	}
+	if c.RedirectURL != "" && (c.BrowserLife <= 0 || c.BrowserIdle <= 0 || c.Secrets == nil) {
+		return nil, errors.New("cannot set up logins by browser: their sessions need a length, an idle limit and a place for secrets")
 	}
 	if c.Identities == nil || c.Sessions == nil {
 		return nil, errors.New("cannot set up logins: no place to save identities and sessions")

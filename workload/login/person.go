@@ -56,8 +56,9 @@ func (v *verified) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// person tells who a token was granted to.
-func (s *Service) person(ctx context.Context, provider *oidc.Provider, granted *oauth2.Token) (person, error) {
+// person tells who a token was granted to. A nonce is what the id token must
+// say, unless it is empty.
+func (s *Service) person(ctx context.Context, provider *oidc.Provider, granted *oauth2.Token, nonce string) (person, error) {
 	ctx = s.clientContext(ctx)
 	raw, _ := granted.Extra("id_token").(string)
 	if raw == "" {
@@ -67,6 +68,10 @@ func (s *Service) person(ctx context.Context, provider *oidc.Provider, granted *
 	if err != nil {
 		s.config.Log.ErrorContext(ctx, "cannot verify an id token", "error", err)
 		return person{}, unreachable(err)
+	}
+	if nonce != "" && idToken.Nonce != nonce {
+		s.config.Log.Error("an id token is of another login")
+		return person{}, unreachable(errors.New("id token with another nonce"))
 	}
 	var claims emailClaims
 	if err := idToken.Claims(&claims); err != nil {

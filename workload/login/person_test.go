@@ -184,6 +184,7 @@ func TestWhoAPersonIs(t *testing.T) {
 		config               func(*Config)
 		want                 person
 		problem              string
+		nonce                string
 	}{
 		"is in the id token":              {id: ok},
 		"with a name":                     {id: with(map[string]any{"name": "Alice\x1b[31m A."}), want: person{DisplayName: "Alice[31m A."}},
@@ -211,6 +212,9 @@ func TestWhoAPersonIs(t *testing.T) {
 		"with one group":                  {id: with(map[string]any{"groups": "x"}), want: person{User: estate.User{Groups: []string{"x"}}}},
 		"with groups of another kind":     {id: with(map[string]any{"groups": map[string]any{"x": 1}})},
 		"with a forged access token":      {id: ok, opaque: "eyJhbGciOiJub25lIn0.eyJncm91cHMiOlsieCJdfQ."},
+		"with the nonce of this login":    {id: with(map[string]any{"nonce": "n"}), nonce: "n"},
+		"with the nonce of another login": {id: with(map[string]any{"nonce": "m"}), nonce: "n", problem: "does not answer"},
+		"without a nonce":                 {id: ok, nonce: "n", problem: "does not answer"},
 		"with groups nobody asked for":    {id: with(map[string]any{"groups": []string{"x"}}), config: func(c *Config) { c.GroupClaim = "" }},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -233,7 +237,7 @@ func TestWhoAPersonIs(t *testing.T) {
 			if c.key != nil {
 				i.key = c.key.(*rsa.PrivateKey)
 			}
-			got, err := s.person(t.Context(), provider, granted.WithExtra(map[string]any{"id_token": i.token(t, c.id)}))
+			got, err := s.person(t.Context(), provider, granted.WithExtra(map[string]any{"id_token": i.token(t, c.id)}), c.nonce)
 			if c.problem != "" {
 				if err == nil || !strings.Contains(err.Error(), c.problem) || got.Name != "" {
 					t.Errorf("got %+v, error %v, want one with %q", got, err, c.problem)

@@ -42,8 +42,9 @@ func Templates(text string) *template.Template {
 // Protect sets the headers of an answer that is for one person and not to be
 // used by pages of others.
 func Protect(h http.Header) {
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Referrer-Policy", "same-origin") // with none at all, forms have no origin
 	h.Set("Cache-Control", "no-store")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 }

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	sessionColumns = `id, user_name, kind, client, address, started_at, last_used, expires_at, idle_limit, groups, refreshed_at, refreshable`
+	sessionColumns = `id, user_name, kind, client, address, started_at, last_used, expires_at, idle_limit, groups, refreshed_at, refreshable, access_until`
 	// sessionAlive is true of a row at the time $1.
 	sessionAlive = `(ended_at is null and expires_at > $1::timestamptz and (idle_limit = '0' or last_used + idle_limit > $1::timestamptz))`
 	// sessionLimit is what is kept of a text that a client chose, in bytes.
@@ -21,8 +21,10 @@ const (
 
 func scanSession(row pgx.CollectableRow) (estate.Session, error) {
 	var s estate.Session
+	var access *time.Time
 	err := row.Scan(&s.ID, &s.User, &s.Kind, &s.Client, &s.Address, &s.StartedAt, &s.LastUsed, &s.Expires, &s.IdleLimit,
-		&s.Groups, &s.RefreshedAt, &s.Refreshable)
+		&s.Groups, &s.RefreshedAt, &s.Refreshable, &access)
+	s.AccessUntil = since(access)
 	s.Groups = orNil(s.Groups)
 	s.StartedAt, s.LastUsed, s.Expires, s.RefreshedAt = s.StartedAt.UTC(), s.LastUsed.UTC(), s.Expires.UTC(), s.RefreshedAt.UTC()
 	return s, err
@@ -30,9 +32,9 @@ func scanSession(row pgx.CollectableRow) (estate.Session, error) {
 
 // InsertSession is part of estate.SessionStore.
 func (s *Store) InsertSession(ctx context.Context, n estate.Session) error {
-	_, err := s.pool.Exec(ctx, `insert into sessions (`+sessionColumns+`) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+	_, err := s.pool.Exec(ctx, `insert into sessions (`+sessionColumns+`) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
 		n.ID, n.User, string(n.Kind), auditText(n.Client, sessionLimit), auditText(n.Address, sessionLimit), n.StartedAt, n.LastUsed, n.Expires,
-		n.IdleLimit, list(n.Groups), n.RefreshedAt, n.Refreshable)
+		n.IdleLimit, list(n.Groups), n.RefreshedAt, n.Refreshable, instant(n.AccessUntil))
 	if err != nil {
 		return fail(err, "cannot begin a session of %q", clip(n.User))
 	}
@@ -82,16 +84,26 @@ func (s *Store) ClaimRefresh(ctx context.Context, id string, before time.Time) (
 	return tag.RowsAffected() == 1, nil
 }
 
-// SaveSessionGroups is part of estate.SessionStore.
-func (s *Store) SaveSessionGroups(ctx context.Context, id string, groups []string) error {
-	tag, err := s.pool.Exec(ctx, `update sessions set groups = $3 where id = $2 and `+sessionAlive, s.now(), id, list(groups))
+// SaveRefresh is part of estate.SessionStore.
+func (s *Store) SaveRefresh(ctx context.Context, id string, groups []string, accessUntil time.Time) error {
+	tag, err := s.pool.Exec(ctx, `update sessions set groups = $3, access_until = $4 where id = $2 and `+sessionAlive, s.now(), id, list(groups), instant(accessUntil))
 	if err != nil {
-		return fail(err, "cannot save the groups of a session")
+		return fail(err, "cannot save what a refresh of a session has found")
 	}
 	if tag.RowsAffected() == 0 {
 		return estate.Errorf(estate.CodeNotFound, "session %q not found", clip(id))
 	}
 	return nil
+}
+
+// SpendState is part of estate.SessionStore.
+func (s *Store) SpendState(ctx context.Context, digest string, until time.Time) (bool, error) {
+	tag, err := s.pool.Exec(ctx, `with old as (delete from spent_states where until < $3)
+		insert into spent_states (digest, until) values ($1, $2) on conflict (digest) do nothing`, digest, until, s.now())
+	if err != nil {
+		return false, fail(err, "cannot note the state of a login")
+	}
+	return tag.RowsAffected() == 1, nil
 }
 
 // sessionFilter is true of a row that matches: $2 is the user, $3 are the ids.

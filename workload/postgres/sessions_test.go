@@ -33,7 +33,7 @@ func TestASessionIsFoundAsItWasSaved(t *testing.T) {
 	s, _ := newStore(t)
 	check(t, s.EnsureIdentity(t.Context(), "alice@example.com"))
 	want := newSession("alice@example.com", "a")
-	want.Kind, want.IdleLimit, want.Refreshable = estate.SessionBrowser, 90*time.Minute, true
+	want.Kind, want.IdleLimit, want.Refreshable, want.AccessUntil = estate.SessionBrowser, 90*time.Minute, true, noon.Add(time.Minute)
 	check(t, s.InsertSession(t.Context(), want))
 	got, err := s.UseSession(t.Context(), want.ID)
 	check(t, err)
@@ -86,7 +86,7 @@ func TestASessionIsOver(t *testing.T) {
 			_, err = s.UseSession(t.Context(), session.ID)
 			if c.over {
 				wantCode(t, err, estate.CodeNotFound)
-				wantCode(t, s.SaveSessionGroups(t.Context(), session.ID, nil), estate.CodeNotFound)
+				wantCode(t, s.SaveRefresh(t.Context(), session.ID, nil, time.Time{}), estate.CodeNotFound)
 			} else {
 				check(t, err)
 			}
@@ -211,10 +211,27 @@ func TestOneOfAllRefreshesASession(t *testing.T) {
 	if !claim() || claim() {
 		t.Error("it was not claimed by just one")
 	}
-	check(t, s.SaveSessionGroups(t.Context(), session.ID, []string{"coffee"}))
+	until := clock.Now().Add(time.Hour).UTC()
+	check(t, s.SaveRefresh(t.Context(), session.ID, []string{"coffee"}, until))
 	found, err := s.UseSession(t.Context(), session.ID)
 	check(t, err)
-	if !slices.Equal(found.Groups, []string{"coffee"}) || !found.RefreshedAt.Equal(noon.Add(10*time.Minute)) {
+	if !slices.Equal(found.Groups, []string{"coffee"}) || !found.RefreshedAt.Equal(noon.Add(10*time.Minute)) || !found.AccessUntil.Equal(until) {
 		t.Errorf("found %+v", found)
+	}
+}
+
+func TestAStateOfALoginIsSpentOnce(t *testing.T) {
+	s, clock := newStore(t)
+	spend := func(digest string) bool {
+		first, err := s.SpendState(t.Context(), digest, clock.Now().Add(30*time.Minute))
+		check(t, err)
+		return first
+	}
+	if !spend("one") || spend("one") || !spend("two") {
+		t.Error("states were not spent once each")
+	}
+	clock.advance(31 * time.Minute)
+	if !spend("three") || !spend("one") {
+		t.Error("states are known for longer than was asked")
 	}
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"time"
 
 	"jimm/workload/estate"
 	"jimm/workload/login"
@@ -48,4 +49,22 @@ func (l observedLogins) Basic(ctx context.Context, username, password string) (u
 		return err
 	})
 	return u, err
+}
+
+// FinishBrowser implements web.Browsers.
+func (l observedLogins) FinishBrowser(ctx context.Context, c login.Callback) (cookie string, u estate.User, err error) {
+	err = l.watch.Login(ctx, "browser", func(ctx context.Context) error {
+		cookie, u, err = l.Logins.FinishBrowser(ctx, c)
+		return err
+	})
+	return cookie, u, err
+}
+
+// VerifyCookie implements facade.Logins and web.Browsers.
+func (l observedLogins) VerifyCookie(ctx context.Context, cookie string) (u estate.User, until time.Time, err error) {
+	err = l.watch.Login(ctx, "cookie", func(ctx context.Context) error {
+		u, until, err = l.Logins.VerifyCookie(ctx, cookie)
+		return err
+	})
+	return u, until, err
 }

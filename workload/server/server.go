@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,8 +41,14 @@ type Config struct {
 	DNSName, Prefix string
 	// Admins are made administrators of JIMM at start.
 	Admins []string
-	// Origins are the web pages that may connect.
+	// Origins are the web pages of other origins that may connect.
 	Origins []string
+	// Dashboard is where browsers land after a login; without it there is none by
+	// browser. CookieLife is for how long they keep a session's cookie when it is
+	// not used, and SecureCookies keeps it off connections without TLS.
+	Dashboard     string
+	CookieLife    time.Duration
+	SecureCookies bool
 	// TrustedProxies are those whose word about where a request comes from
 	// counts.
 	TrustedProxies []netip.Prefix
@@ -76,6 +83,7 @@ type Config struct {
 type Logins interface {
 	facade.Logins
 	gateway.Authenticator
+	web.Browsers
 	// ForgetAccount is the estate's.
 	ForgetAccount(user string)
 }
@@ -142,9 +150,9 @@ func New(ctx context.Context, c Config, a Adapters) (*Server, error) {
 	facades := &facade.Server{Estate: e, Logins: a.Logins, Log: c.Log, DNSName: hostname(c.DNSName), Record: recorder{a.Audit, c.Log}.facade}
 	s := &Server{Estate: e, config: c, keys: keys, peers: peers, watch: watch}
 	s.origins.Store(&c.Origins)
-	checkOrigin := func(r *http.Request) bool { return web.AllowOrigins(*s.origins.Load())(r) }
+	origins := web.Origins{Own: Origin(c.DNSName), Allowed: func() []string { return *s.origins.Load() }}
 	g := gateway.New(gateway.Config{
-		Admission:      func(*http.Request) gateway.Admission { return facade.NewAdmin(a.Logins) },
+		Admission:      func(r *http.Request) gateway.Admission { return facade.NewAdmin(a.Logins, origins.SessionCookieOf(r)) },
 		Models:         e,
 		Dialer:         peers,
 		Sessions:       e,
@@ -152,18 +160,18 @@ func New(ctx context.Context, c Config, a Adapters) (*Server, error) {
 		Recorder:       recorder{a.Audit, c.Log},
 		Observe:        watch.Admission,
 		ControllerUUID: c.UUID,
-		CheckOrigin:    checkOrigin,
+		CheckOrigin:    origins.CheckUpgrade,
 		Log:            c.Log,
 	})
 	transfer := gateway.NewTransfer(gateway.TransferConfig{
-		Models: e, Logins: a.Logins, Sessions: e, Holds: e, Controllers: dialer, Tokens: tokens, Secrets: a.Secrets, CheckOrigin: checkOrigin, Log: c.Log,
+		Models: e, Logins: a.Logins, Sessions: e, Holds: e, Controllers: dialer, Tokens: tokens, Secrets: a.Secrets, CheckOrigin: origins.CheckUpgrade, Log: c.Log,
 	})
 	confirm, err := macaroons.Handler(ctx, macaroons.Config{Offers: e, Secrets: a.Secrets, Log: c.Log})
 	if err != nil {
 		return nil, err
 	}
 	s.gateway, s.files = g, transfer
-	api := &web.API{Facades: facades, CheckOrigin: checkOrigin, NewID: uuid.NewString, Log: c.Log, Options: rpc.Options{}, Observe: watch.Requests}
+	api := &web.API{Facades: facades, Origins: origins, NewID: uuid.NewString, Log: c.Log, Options: rpc.Options{}, Observe: watch.Requests}
 	routes := web.Routes{
 		Prefix:         c.Prefix,
 		Observe:        watch.HTTP,
@@ -174,6 +182,13 @@ func New(ctx context.Context, c Config, a Adapters) (*Server, error) {
 		KeySet:         s.keySet,
 		Macaroons:      confirm,
 		TrustedProxies: c.TrustedProxies,
+		Origins:        origins,
+	}
+	if c.Dashboard != "" {
+		routes.Auth = (&web.Auth{
+			Browsers: a.Logins, Person: e.Whoami, Dashboard: c.Dashboard, Prefix: c.Prefix, MaxAge: c.CookieLife, Secure: c.SecureCookies,
+			Origins: origins, Now: time.Now, Log: c.Log,
+		}).Handler()
 	}
 	s.handler, s.controllers = web.Handler(routes), web.ControllersHandler(routes)
 	const connections, help = "jimm_websocket_concurrent_connections", "Websockets of clients: of controller connections (api), model connections (model) and log streams (log)."
@@ -268,6 +283,12 @@ func wait(ctx context.Context, d time.Duration) {
 	case <-timer.C:
 	case <-ctx.Done():
 	}
+}
+
+// Origin is that of a JIMM of this DNS name as browsers write it, without the
+// port that https has anyway.
+func Origin(dnsName string) string {
+	return "https://" + strings.TrimSuffix(strings.ToLower(dnsName), ":443")
 }
 
 // Self is who a JIMM of this DNS name is on controllers, which take only users of

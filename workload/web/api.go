@@ -3,7 +3,6 @@ package web
 import (
 	"log/slog"
 	"net/http"
-	"slices"
 	"sync/atomic"
 
 	"github.com/gorilla/websocket"
@@ -17,11 +16,11 @@ import (
 // API serves controller connections.
 type API struct {
 	Facades *facade.Server
-	// CheckOrigin decides about requests of web pages, as AllowOrigins makes it.
-	CheckOrigin func(*http.Request) bool
-	NewID       func() string
-	Log         *slog.Logger
-	Options     rpc.Options
+	// Origins are the web pages that may connect.
+	Origins Origins
+	NewID   func() string
+	Log     *slog.Logger
+	Options rpc.Options
 	// Observe, where set, wraps what answers requests; waits reports those that
 	// wait for a person or for something to happen.
 	Observe func(next rpc.Handler, waits func(*rpc.Request) bool) rpc.Handler
@@ -34,11 +33,11 @@ func (a *API) Connections() int { return int(a.connections.Load()) }
 
 // ServeHTTP makes a connection and answers its requests until it ends.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	conn, err := rpc.Upgrade(w, r, a.CheckOrigin, a.Options)
+	conn, err := rpc.Upgrade(w, r, a.Origins.CheckUpgrade, a.Options)
 	if err != nil {
 		return // Upgrade has answered
 	}
-	c := a.Facades.Connect(a.NewID(), gateway.Servers(gateway.RequestAddress(r)))
+	c := a.Facades.Connect(a.NewID(), gateway.Servers(gateway.RequestAddress(r)), a.Origins.SessionCookieOf(r))
 	c.End = func() { conn.CloseWith(websocket.ClosePolicyViolation, gateway.SessionOver) }
 	defer c.Close()
 	a.connections.Add(1)
@@ -58,16 +57,3 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func waits(r *rpc.Request) bool {
 	return r.Method == "Next" || r.Type == "Admin" && r.Method == "GetDeviceSessionToken"
 }
-
-// AllowOrigins lets in clients that are no browsers, which send no origin, and
-// pages of these origins, scheme://host[:port].
-func AllowOrigins(origins []string) func(*http.Request) bool {
-	return func(r *http.Request) bool {
-		origin := r.Header.Get("Origin")
-		return origin == "" || origin == streamOrigin || slices.Contains(origins, origin)
-	}
-}
-
-// streamOrigin is what juju 3.5 sends with the websockets of debug-log
-// (api/apiclient.go). No page can: the origin of one ends with its host or port.
-const streamOrigin = "http://localhost/"

@@ -31,6 +31,10 @@ type Routes struct {
 	// KeySet returns the keys that controllers verify our tokens with, and for
 	// how long they may be kept.
 	KeySet func() (jwks []byte, maxAge time.Duration)
+	// Origins are the web pages that may make requests.
+	Origins Origins
+	// Auth serves logins by browser, /auth/...; nil where there are none.
+	Auth http.Handler
 	// Macaroons confirms to controllers who may consume an offer: /macaroons/...
 	Macaroons http.Handler
 	// Observe, where set, wraps all of it; it sees the pattern of a request.
@@ -38,7 +42,7 @@ type Routes struct {
 }
 
 func (r Routes) serve(mux *http.ServeMux) http.Handler {
-	var all http.Handler = mux
+	all := r.Origins.Protect(mux)
 	if r.Observe != nil {
 		all = r.Observe(all)
 	}
@@ -56,6 +60,9 @@ func Handler(r Routes) http.Handler {
 	mux.Handle("/", r.Transfer)
 	mux.Handle("GET "+keySetPath, keySet(r.KeySet))
 	mux.Handle(macaroonsPath, r.Macaroons)
+	if r.Auth != nil {
+		mux.Handle("/auth/", r.Auth)
+	}
 	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = w.Write([]byte("ok\n"))

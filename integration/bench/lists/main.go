@@ -40,6 +40,7 @@ import (
 	"jimm/workload/sealed"
 	"jimm/workload/server"
 	"jimm/workload/sim"
+	"jimm/workload/web"
 )
 
 type settings struct {
@@ -65,7 +66,7 @@ func main() {
 }
 
 // logins takes the name of a user for a session token.
-type logins struct{}
+type logins struct{ web.Browsers }
 
 var errNotHere = errors.New("not part of this measurement")
 

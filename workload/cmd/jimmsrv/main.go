@@ -27,6 +27,7 @@ import (
 	"jimm/workload/server"
 	"jimm/workload/traces"
 	"jimm/workload/trust"
+	"jimm/workload/web"
 )
 
 // version and commit are set by the linker.
@@ -90,6 +91,7 @@ func run(ctx context.Context, file string) error {
 	logins, err := login.New(ctx, login.Config{
 		Issuer: c.Issuer, ClientID: c.ClientID, ClientSecret: c.ClientSecret, Scopes: c.Scopes, AuthStyle: c.AuthStyle,
 		GroupClaim: c.GroupClaim, SessionKey: []byte(c.SessionKey), SessionLife: c.SessionLife, SessionIdle: c.SessionIdle, Identities: store, Sessions: store,
+		RedirectURL: "https://" + c.DNSName + c.Prefix + web.CallbackPath, BrowserLife: c.Browsers.SessionLife, BrowserIdle: c.Browsers.CookieLife, Secrets: secrets,
 		ClientCredentialScopes: c.ClientScopes, TrustEmail: c.TrustEmail, Reserved: []string{server.Self(c.DNSName).Name}, Log: log,
 		HTTPClient: &http.Client{Transport: roots.Transport(nil)},
 	})
@@ -100,6 +102,7 @@ func run(ctx context.Context, file string) error {
 	defer within(drain, "cannot write the last of the audit log", trail.Close, log)
 	jimm, err := server.New(ctx, server.Config{
 		UUID: c.UUID, DNSName: c.DNSName, Prefix: c.Prefix, Admins: c.Admins, Origins: c.Origins,
+		Dashboard: c.Browsers.Dashboard, CookieLife: c.Browsers.CookieLife, SecureCookies: c.Browsers.SecureCookies,
 		TrustedProxies: c.TrustedProxies, TokenLife: c.TokenLife, KeyMaxAge: c.KeyMaxAge, Version: version, Commit: commit, Log: log, LogLevel: level, Instruments: watch,
 		Roots: roots.Pool,
 	}, server.Adapters{Store: store, Permissions: permissions, Secrets: secrets, Logins: logins, Audit: trail})
