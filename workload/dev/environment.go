@@ -40,11 +40,13 @@ or, for scripts with a client of Juju 4, without a browser:
   export JUJU_CLIENT_ID=%s JUJU_CLIENT_SECRET=%s
 
 The browser does not know the certificate of %s: accept it once.
+A page that logs in by browser, as the Juju dashboard does, is at %s
+(accept the certificate there and at https://%s, too).
 Then: juju add-model hello && juju models
 What JIMM does is at http://%s/metrics and /debug/status.
 All state is in %s; the same settings are in its file env.
 Ctrl-C stops everything; the next start goes on from here; --fresh starts over.
 `, shellQuote(s.CAFile), s.Address,
 		Alice.Email, Alice.Password, Bob.Email, Bob.Password,
-		ServiceAccount, ServiceSecret, s.Issuer, s.Internal, s.options.Dir)
+		ServiceAccount, ServiceSecret, s.Issuer, s.Dashboard, s.Address, s.Internal, s.options.Dir)
 }

@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -32,6 +33,7 @@ import (
 	"jimm/workload/sealed"
 	"jimm/workload/server"
 	"jimm/workload/sim"
+	"jimm/workload/web"
 )
 
 // Options say what to start.
@@ -44,8 +46,8 @@ type Options struct {
 	// Fresh forgets what an earlier start left in Dir.
 	Fresh bool
 	// Port is JIMM's on 127.0.0.1; the identity provider has the next one, and
-	// the key set for real controllers the one after that, metrics and health
-	// the third. 0 takes free ones.
+	// then come the key set for real controllers, metrics and health, and the
+	// dashboard. 0 takes free ones.
 	Port int
 	// Log is for the server; nil is a file in Dir.
 	Log *slog.Logger
@@ -66,10 +68,11 @@ type Stack struct {
 	Address, CAFile string
 	// Internal is where those who run JIMM ask it, host:port, plain HTTP.
 	Internal string
-	// Issuer is the identity provider's.
-	Issuer string
-	Server *server.Server
-	Store  *postgres.Store
+	// Issuer is the identity provider's; Dashboard is the URL of the page that
+	// browsers land on after a login.
+	Issuer, Dashboard string
+	Server            *server.Server
+	Store             *postgres.Store
 	// Lab is of the real controllers, Real and Simulated the controllers: one
 	// of both is empty.
 	Lab       *lab.Lab
@@ -233,7 +236,7 @@ func (s *Stack) startServer(ctx context.Context) error {
 	provider, err := idp.New(idp.Config{
 		Issuer:          s.Issuer,
 		Users:           []idp.User{Alice, Bob},
-		Clients:         []idp.Client{{ID: "jimm", Secret: s.state.ClientSecret, RedirectURIs: []string{"https://" + s.Address + "/auth/callback"}}},
+		Clients:         []idp.Client{{ID: "jimm", Secret: s.state.ClientSecret, RedirectURIs: []string{"https://" + s.Address + web.CallbackPath}}},
 		ServiceAccounts: []idp.ServiceAccount{{ID: ServiceAccount, Secret: ServiceSecret}},
 		KeyDir:          filepath.Join(dir, "idp"),
 	})
@@ -242,11 +245,19 @@ func (s *Stack) startServer(ctx context.Context) error {
 	}
 	s.later(serve(back, tlsConfig, provider, s.log))
 
+	site, err := listen(nextPort(s.options.Port, 4))
+	if err != nil {
+		return errors.Join(err, front.Close())
+	}
+	s.Dashboard = "https://" + site.Addr().String() + "/"
+	s.later(serve(site, tlsConfig, dashboard(s.Address, s.log), s.log))
+
 	s.progress("Starting JIMM at https://%s", s.Address)
 	logins, err := login.New(ctx, login.Config{
 		Issuer: s.Issuer, ClientID: "jimm", ClientSecret: s.state.ClientSecret,
 		Scopes: []string{"openid", "profile", "email", "groups"}, GroupClaim: "groups",
 		SessionKey: []byte(s.state.SessionKey), SessionLife: 24 * time.Hour, HTTPClient: s.client, Identities: s.Store, Sessions: s.Store,
+		RedirectURL: "https://" + s.Address + web.CallbackPath, BrowserLife: 7 * 24 * time.Hour, BrowserIdle: 24 * time.Hour, Secrets: secrets,
 		Reserved: []string{server.Self(s.Address).Name}, Log: s.log,
 	})
 	if err != nil {
@@ -260,6 +271,7 @@ func (s *Stack) startServer(ctx context.Context) error {
 	})
 	config := server.Config{
 		UUID: s.state.UUID, DNSName: s.Address, Admins: []string{Admin.Name}, Version: "development", Log: s.log, Instruments: watch,
+		Dashboard: s.Dashboard, Origins: []string{strings.TrimSuffix(s.Dashboard, "/")}, CookieLife: 24 * time.Hour, SecureCookies: true,
 		Freshness: estate.Freshness{Slow: 5 * time.Second},
 	}
 	if s.options.Server != nil {

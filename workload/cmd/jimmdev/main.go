@@ -55,7 +55,7 @@ beyond this machine.`,
 	f.StringVar(&o.Juju, "juju", "sim", "controllers: sim (one of Juju 3.6, one of 4.1) or real (two of 4.1)")
 	f.BoolVar(&o.Fresh, "fresh", false, "forget what an earlier run left")
 	f.StringVar(&o.Dir, "dir", ".jimmdev", "directory for all state")
-	f.IntVar(&o.Port, "port", 8443, "port of JIMM on 127.0.0.1; the identity provider has the next one; 0 takes any")
+	f.IntVar(&o.Port, "port", 8443, "port of JIMM on 127.0.0.1; the identity provider and the dashboard have the next ones; 0 takes any")
 	f.BoolVar(&verbose, "verbose", false, "show the server's log")
 	return cmd
 }
