@@ -21,9 +21,9 @@ type Browsers struct {
 
 func (v *variables) browsers() Browsers {
 	b := Browsers{
-		Dashboard:     v.text("JIMM_DASHBOARD_FINAL_REDIRECT_URL", ""),
-		CookieLife:    v.seconds("JIMM_SESSION_COOKIE_MAX_AGE", 24*time.Hour),
-		SessionLife:   v.duration("JIMM_BROWSER_SESSION_DURATION", 7*24*time.Hour),
+		Dashboard:   v.text("JIMM_DASHBOARD_FINAL_REDIRECT_URL", ""),
+		CookieLife:  v.seconds("JIMM_SESSION_COOKIE_MAX_AGE", 24*time.Hour),
+		SessionLife: v.duration("JIMM_BROWSER_SESSION_DURATION", 7*24*time.Hour),
 	}
 	secure := v.text("JIMM_SECURE_SESSION_COOKIES", "true")
 	var err error
