@@ -40,6 +40,11 @@ build: ## build all programs into bin/
 	$(build) ./workload/cmd/...
 	ln -sf jaas bin/juju-jaas
 
+.PHONY: charm
+charm: ## pack the charm into bin/juju-jimm-k8s.charm, for ARCH or this machine
+	GOARCH=$(ARCH) $(build) ./charm/cmd/dispatch
+	$(GO) run ./charm/cmd/packcharm $(if $(ARCH),-arch $(ARCH))
+
 .PHONY: test
 test: ## unit and component tests, on a real PostgreSQL and an OpenFGA in process
 	$(GO) test -vet=off -timeout 10m $(PACKAGES)

@@ -1,0 +1,31 @@
+package operator
+
+import (
+	"fmt"
+	"strings"
+)
+
+// planProxy hands the model's proxy settings on.
+func (p *planner) planProxy() {
+	p.set("HTTP_PROXY", p.Event.HTTPProxy)
+	p.set("HTTPS_PROXY", p.Event.HTTPSProxy)
+	p.set("NO_PROXY", p.Event.NoProxy)
+}
+
+// planPorts has the application's service in Kubernetes lead to JIMM.
+func (p *planner) planPorts() {
+	p.plan.Ports = []string{fmt.Sprintf("%d/tcp", publicPort), fmt.Sprintf("%d/tcp", internalPort)}
+	if len(p.on(endpointIngressSSH)) > 0 {
+		p.plan.Ports = append(p.plan.Ports, fmt.Sprintf("%d/tcp", p.options.SSHPort))
+	}
+}
+
+// unfit finds a variable that no environment can hold.
+func unfit(environment map[string]string) (name string, found bool) {
+	for name, value := range environment {
+		if strings.ContainsRune(value, 0) {
+			return name, true
+		}
+	}
+	return "", false
+}

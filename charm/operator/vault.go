@@ -1,0 +1,76 @@
+package operator
+
+import (
+	"net/netip"
+	"slices"
+
+	"jimm/charm/relation"
+)
+
+// mountSuffix ends the name of the mount that Vault's charm makes.
+const mountSuffix = "jimm"
+
+// vaultEgress are the subnets that this unit connects to Vault from, in an order
+// that does not depend on chance: Vault makes new credentials when it changes.
+func (s *Snapshot) vaultEgress() []string {
+	var subnets []string
+	if address, err := netip.ParseAddr(s.Address); err == nil {
+		subnets = append(subnets, netip.PrefixFrom(address, address.BitLen()).String())
+	}
+	for _, text := range s.Egress {
+		if subnet, err := netip.ParsePrefix(text); err == nil {
+			subnets = append(subnets, subnet.Masked().String())
+		}
+	}
+	slices.Sort(subnets)
+	return slices.Compact(subnets)
+}
+
+func (p *planner) planVault() {
+	const component = endpointVault
+	r, ok := p.one(component)
+	if !ok {
+		if p.peer().Vault && !p.options.SecretsInPostgres {
+			p.wrong(component, "credentials are in a Vault that is not related any more; integrate it again, or give them up by juju config %s postgres-secret-storage=true", p.Event.App)
+		}
+		return
+	}
+	nonce := p.key(keyNonce)
+	for _, r := range p.on(component) {
+		p.app(r, relation.VaultRequest{MountSuffix: mountSuffix}.Bag())
+		p.unit(r, relation.VaultUnit{Nonce: nonce, Egress: p.vaultEgress()}.Bag())
+	}
+	if p.options.SecretsInPostgres {
+		return
+	}
+	answer, err := relation.ParseVaultAnswer(r.Theirs)
+	if err != nil {
+		p.wrong(component, "%s sends what cannot be used: %v", r.App, err)
+		return
+	}
+	id := answer.Credentials[nonce]
+	if nonce == "" {
+		return
+	}
+	if answer.URL == "" || answer.Mount == "" || id == "" {
+		p.wait(component, "waiting for %s to let this unit in; Vault must be unsealed and its charm authorized", r.App)
+		return
+	}
+	content, ok := p.secret(component, id)
+	if !ok {
+		return
+	}
+	role := relation.ParseVaultRole(content)
+	if role.RoleID == "" || role.SecretID == "" {
+		p.wrong(component, "the secret of %s has no role-id or role-secret-id", r.App)
+		return
+	}
+	p.set("VAULT_ADDR", answer.URL)
+	p.set("VAULT_PATH", answer.Mount)
+	p.set("VAULT_CACERT_BYTES", answer.CA)
+	p.set("VAULT_ROLE_ID", role.RoleID)
+	p.set("VAULT_ROLE_SECRET_ID", role.SecretID)
+	if peer, ok := p.one(endpointPeer); ok {
+		p.app(peer, relation.Bag{"vault": "true"})
+	}
+}

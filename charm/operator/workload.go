@@ -1,0 +1,235 @@
+package operator
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// What JIMM is to Pebble. The rock has a service of this name, too.
+const (
+	containerName = "jimm"
+	serviceName   = "jimm"
+	checkName     = "jimm-ready"
+	serverProgram = "/usr/bin/jimmsrv"
+	ctlProgram    = "/usr/bin/jimmctl"
+)
+
+// noticeKey is of the notice that brings about another hook.
+const noticeKey = "canonical.com/jimm/reconcile"
+
+// Workload is a container's Pebble.
+type Workload interface {
+	// Observe tells how the container is. It is no error that Pebble is not there.
+	Observe(ctx context.Context) Container
+	// Push writes a file of mode 0600 and makes its directory.
+	Push(ctx context.Context, path, content string) error
+	// Remove removes a file, or a directory with what is in it.
+	Remove(ctx context.Context, path string) error
+	// AddLayer puts a layer into the plan, in place of an earlier one of its label.
+	AddLayer(ctx context.Context, label string, layer []byte) error
+	// Replan starts services that should run and restarts those that have changed.
+	Replan(ctx context.Context) error
+	// Stop stops JIMM.
+	Stop(ctx context.Context) error
+	// Settled waits for a while until JIMM is up or has failed, and tells how it is.
+	Settled(ctx context.Context) (service, health string)
+	// Exec runs a command with JIMM's environment and gives all its output.
+	Exec(ctx context.Context, command ...string) (output string, err error)
+	// Notify brings about another hook.
+	Notify(ctx context.Context, key string) error
+}
+
+// layer is JIMM's in Pebble's plan.
+func layer(environment map[string]string, run bool) map[string]any {
+	variables := map[string]any{}
+	for name, value := range environment {
+		variables[name] = value
+	}
+	startup := map[bool]string{true: "enabled", false: "disabled"}[run]
+	check := map[string]any{
+		"override": "replace", "period": "10s", "timeout": "5s", "threshold": 3, "startup": startup,
+		"http": map[string]any{"url": checkURL(environment)},
+	}
+	if run {
+		// Kubernetes sends nobody to a unit that cannot serve. No check is of level
+		// "alive": Pebble itself restarts JIMM.
+		check["level"] = "ready"
+	}
+	return map[string]any{
+		"summary": "JIMM, as its charm wants it",
+		"services": map[string]any{serviceName: map[string]any{
+			"override": "replace", "summary": "JIMM server", "command": serverProgram, "startup": startup,
+			"on-failure": "restart", "backoff-delay": "1s", "backoff-limit": "30s", "kill-delay": "20s",
+			"environment": variables,
+		}},
+		"checks": map[string]any{checkName: check},
+	}
+}
+
+// checkURL is asked whether JIMM can serve.
+func checkURL(map[string]string) string {
+	return fmt.Sprintf("http://localhost:%d/health", publicPort)
+}
+
+// same compares a part of a layer with what Pebble's plan has of it.
+func same(ours, theirs any) bool {
+	text, err := yaml.Marshal(ours)
+	if err != nil {
+		return false
+	}
+	var back any
+	if err := yaml.Unmarshal(text, &back); err != nil {
+		return false
+	}
+	return reflect.DeepEqual(back, theirs)
+}
+
+// applyWorkload makes the container what the plan says, and says how it went.
+func (c *Charm) applyWorkload(ctx context.Context, s *Snapshot, p *Plan) (Finding, error) {
+	const component = "jimm"
+	if s.Container.Problem != "" {
+		return Finding{Waiting, component, "waiting for the container: " + s.Container.Problem}, nil
+	}
+	if err := c.applyLogTargets(ctx, s, p); err != nil {
+		return Finding{Waiting, component, fmt.Sprintf("cannot forward logs: %v", err)}, err
+	}
+	switch p.Mode() {
+	case Stop:
+		return c.stopWorkload(ctx, s)
+	case Hold:
+		return Finding{Level: Active, Component: component, Message: "left as it is"}, nil
+	}
+	if name, found := unfit(p.Environment); found {
+		return Finding{Blocked, component, name + " has a NUL byte"}, nil
+	}
+	for _, path := range slices.Sorted(maps.Keys(p.Files)) {
+		if size, there := s.Container.Files[path]; there && size == int64(len(p.Files[path])) {
+			continue
+		}
+		if err := c.Workload.Push(ctx, path, p.Files[path]); err != nil {
+			return Finding{Waiting, component, fmt.Sprintf("cannot write %s into the container: %v", path, err)}, nil
+		}
+	}
+	want := layer(p.Environment, true)
+	settled := same(part(want, "services", serviceName), s.Container.Services[serviceName]) && same(part(want, "checks", checkName), s.Container.Checks[checkName])
+	if !settled {
+		text, err := yaml.Marshal(want)
+		if err == nil {
+			err = c.Workload.AddLayer(ctx, "jimm", text)
+		}
+		if err != nil {
+			return Finding{Waiting, component, fmt.Sprintf("Pebble does not take the plan: %v", err)}, nil
+		}
+	}
+	service, health := s.Container.Service, s.Container.Health
+	if !settled || service != "active" && service != "backoff" {
+		c.log(ctx, "INFO", "starting JIMM")
+		if err := c.Workload.Replan(ctx); err != nil {
+			c.log(ctx, "WARNING", "JIMM does not start: %v", err)
+			return Finding{Blocked, component, "it does not start: " + reason(err)}, nil
+		}
+	}
+	if !settled || service != "active" || health != "up" {
+		service, health = c.Workload.Settled(ctx)
+	}
+	for _, directory := range stale(s.Container.Files, p.Files) {
+		if err := c.Workload.Remove(ctx, directory); err != nil {
+			c.log(ctx, "WARNING", "cannot remove %s from the container: %v", directory, err)
+		}
+	}
+	switch {
+	case service == "backoff" || service == "error":
+		return Finding{Blocked, component, fmt.Sprintf("it keeps ending; run juju run %s check", s.Event.Unit)}, nil
+	case service != "active":
+		return Finding{Waiting, component, "it has ended; it starts again at the next event"}, nil
+	case health == "down":
+		return Finding{Waiting, component, fmt.Sprintf("it runs and is not ready; run juju run %s check", s.Event.Unit)}, nil
+	case health != "up":
+		return Finding{Waiting, component, "starting"}, nil
+	}
+	return Finding{Active, component, "ready at " + publicURL(p)}, nil
+}
+
+func publicURL(p *Plan) string { return "https://" + p.Environment["JIMM_DNS_NAME"] }
+
+func part(layer map[string]any, kind, name string) any { return layer[kind].(map[string]any)[name] }
+
+// reason is the last line that JIMM said, out of Pebble's error.
+func reason(err error) string {
+	lines := strings.Split(strings.TrimSpace(err.Error()), "\n")
+	for i := len(lines) - 1; i >= 0; i-- {
+		line := strings.TrimSpace(lines[i])
+		if _, said, found := strings.Cut(line, "[jimm] "); found {
+			line = said
+		}
+		if line != "" && line != "-----" && !strings.HasPrefix(line, "(") {
+			return line
+		}
+	}
+	return "no reason given"
+}
+
+func (c *Charm) stopWorkload(ctx context.Context, s *Snapshot) (Finding, error) {
+	const component = "jimm"
+	if current, planned := s.Container.Services[serviceName].(map[string]any); planned && current["startup"] == "enabled" {
+		// Nothing starts it again by itself, and no secret stays in the plan.
+		text, err := yaml.Marshal(layer(nil, false))
+		if err == nil {
+			err = c.Workload.AddLayer(ctx, "jimm", text)
+		}
+		if err != nil {
+			return Finding{Waiting, component, fmt.Sprintf("cannot be stopped: %v", err)}, nil
+		}
+	}
+	if s.Container.Service == "active" || s.Container.Service == "backoff" {
+		c.log(ctx, "INFO", "stopping JIMM")
+		if err := c.Workload.Stop(ctx); err != nil {
+			return Finding{Waiting, component, fmt.Sprintf("cannot be stopped: %v", err)}, nil
+		}
+	}
+	for _, directory := range stale(s.Container.Files, nil) {
+		if err := c.Workload.Remove(ctx, directory); err != nil {
+			c.log(ctx, "WARNING", "cannot remove %s from the container: %v", directory, err)
+		}
+	}
+	return Finding{Waiting, component, "stopped"}, nil
+}
+
+// stale gives the directories in filesDir that hold no file that is wanted.
+func stale(have map[string]int64, want map[string]string) []string {
+	directory := func(path string) string {
+		name, _, _ := strings.Cut(strings.TrimPrefix(path, filesDir+"/"), "/")
+		return filesDir + "/" + name
+	}
+	keep, drop := map[string]bool{}, map[string]bool{}
+	for path := range want {
+		keep[directory(path)] = true
+	}
+	for path := range have {
+		if d := directory(path); !keep[d] {
+			drop[d] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(drop))
+}
+
+func (c *Charm) applyLogTargets(ctx context.Context, s *Snapshot, p *Plan) error {
+	changed := false
+	for name, target := range p.LogTargets {
+		changed = changed || !same(target, s.Container.LogTargets[name])
+	}
+	if !changed {
+		return nil
+	}
+	text, err := yaml.Marshal(map[string]any{"log-targets": p.LogTargets})
+	if err != nil {
+		return err
+	}
+	return c.Workload.AddLayer(ctx, "jimm-log-forwarding", text)
+}
