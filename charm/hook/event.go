@@ -19,6 +19,9 @@ type Event struct {
 	Model, ModelUUID string
 	// Relation is the id (database:7) of the relation that a relation hook is about.
 	Relation string
+	// Secret and Revision are what a secret hook is about; only some hooks have a
+	// revision.
+	Secret, Revision string
 	// CharmDir is where the charm's files are.
 	CharmDir string
 	// JujuVersion is the agent's.
@@ -31,7 +34,8 @@ type Event struct {
 func ParseEvent(getenv func(string) string) (Event, error) {
 	e := Event{
 		Unit: getenv("JUJU_UNIT_NAME"), Model: getenv("JUJU_MODEL_NAME"), ModelUUID: getenv("JUJU_MODEL_UUID"),
-		Relation: getenv("JUJU_RELATION_ID"), CharmDir: getenv("JUJU_CHARM_DIR"), JujuVersion: getenv("JUJU_VERSION"),
+		Relation: getenv("JUJU_RELATION_ID"),
+		Secret:   getenv("JUJU_SECRET_ID"), Revision: getenv("JUJU_SECRET_REVISION"), CharmDir: getenv("JUJU_CHARM_DIR"), JujuVersion: getenv("JUJU_VERSION"),
 		HTTPProxy: getenv("JUJU_CHARM_HTTP_PROXY"), HTTPSProxy: getenv("JUJU_CHARM_HTTPS_PROXY"), NoProxy: getenv("JUJU_CHARM_NO_PROXY"),
 	}
 	kind, name, _ := strings.Cut(getenv("JUJU_DISPATCH_PATH"), "/")

@@ -152,6 +152,13 @@ func (t Tools) SetSecret(ctx context.Context, id string, content map[string]stri
 	return err
 }
 
+// RemoveSecretRevision removes a revision of a secret of ours that nobody uses
+// any more.
+func (t Tools) RemoveSecretRevision(ctx context.Context, id, revision string) error {
+	_, err := t.Run(ctx, "secret-remove", nil, id, "--revision", revision)
+	return err
+}
+
 // secretFile writes content where only this user may read it.
 func secretFile(content map[string]string) (name string, err error) {
 	f, err := os.CreateTemp("", "secret-") // mode 0600
@@ -214,13 +221,18 @@ func (t Tools) Status(ctx context.Context) (s Status, err error) {
 	return s, err
 }
 
-// AppStatus gives the application's status, which only the leader may ask for.
-func (t Tools) AppStatus(ctx context.Context) (Status, error) {
+// AppStatus gives the application's status and those of its units, which only
+// the leader may ask for. Unless it was set, the application's is that of the
+// unit that is worst off.
+func (t Tools) AppStatus(ctx context.Context) (app Status, units map[string]Status, err error) {
 	var answer struct {
-		Status Status `json:"application-status"`
+		App struct {
+			Status
+			Units map[string]Status `json:"units"`
+		} `json:"application-status"`
 	}
-	err := t.call(ctx, &answer, "status-get", "--application", "--include-data", "--format=json")
-	return answer.Status, err
+	err = t.call(ctx, &answer, "status-get", "--application", "--include-data", "--format=json")
+	return answer.App.Status, answer.App.Units, err
 }
 
 // SetStatus sets this unit's status, at once.

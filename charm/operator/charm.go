@@ -60,13 +60,24 @@ func (c *Charm) Reconcile(ctx context.Context, event hook.Event) error {
 		return err
 	}
 	if err := c.applyPorts(ctx, s, p); err != nil {
-		return err
+		findings = append(findings, Finding{Waiting, "ports", "Juju does not open them: " + problem(err)})
 	}
+	c.pruneSecret(ctx, s)
 	found, err := c.applyWorkload(ctx, s, p)
 	if err != nil {
 		return err
 	}
 	return c.applyStatus(ctx, s, append(findings, found))
+}
+
+// pruneSecret removes a revision that Juju says nobody uses any more.
+func (c *Charm) pruneSecret(ctx context.Context, s *Snapshot) {
+	if s.Event.Name != "secret-remove" || s.Event.Revision == "" {
+		return
+	}
+	if err := c.Tools.RemoveSecretRevision(ctx, s.Event.Secret, s.Event.Revision); err != nil {
+		c.log(ctx, "WARNING", "cannot remove an old revision: %v", err)
+	}
 }
 
 func (c *Charm) applySecrets(ctx context.Context, p *Plan) error {
@@ -162,10 +173,16 @@ func (c *Charm) applyStatus(ctx context.Context, s *Snapshot, findings []Finding
 	if !s.Leader {
 		return nil
 	}
-	// Juju would show that of the units by itself, had not the charm before this
-	// one set the application's.
-	if before, err = c.Tools.AppStatus(ctx); err != nil || before == status {
+	// Juju shows the worst of the units by itself, unless the charm before this one
+	// has set the application's: then it is to be kept up.
+	app, units, err := c.Tools.AppStatus(ctx)
+	if err != nil || app == status || app.Level == "error" {
 		return err
+	}
+	for unit, theirs := range units {
+		if unit != s.Event.Unit && theirs == app {
+			return nil
+		}
 	}
 	return c.Tools.SetAppStatus(ctx, status)
 }

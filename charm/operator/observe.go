@@ -54,7 +54,7 @@ func (c *Charm) observe(ctx context.Context, event hook.Event) (*Snapshot, error
 	if s.Ports, err = c.Tools.Ports(ctx); err != nil {
 		return nil, err
 	}
-	for label := range keyKinds {
+	for _, label := range s.keysInUse() {
 		if key, found := c.observeKey(ctx, s, label); found {
 			s.Keys[label] = key
 		}
@@ -114,6 +114,18 @@ func (c *Charm) observeRelation(ctx context.Context, s *Snapshot, endpoint, id s
 	return r, nil
 }
 
+// keysInUse are the labels of the secrets that this unit reads.
+func (s *Snapshot) keysInUse() []string {
+	labels := []string{keyIdentity, keySession, keySealing}
+	if len(s.on(endpointVault)) > 0 {
+		labels = append(labels, keyNonce)
+	}
+	if len(s.on(endpointCertificates)) > 0 {
+		labels = append(labels, keyTLS)
+	}
+	return labels
+}
+
 // observeKey reads one of our own secrets. Only a clear "not found" means that it
 // is not there: making another one in place of one that cannot be read would
 // lose it.
@@ -123,6 +135,10 @@ func (c *Charm) observeKey(ctx context.Context, s *Snapshot, label string) (Secr
 		return Secret{}, false
 	}
 	key := Secret{Content: content, Problem: problem(err)}
+	if known := s.peer().Secrets[label]; known != "" {
+		key.ID = known
+		return key, true
+	}
 	if err == nil && (s.Leader || keyKinds[label].owner == hook.OwnerUnit) {
 		if key.ID, err = c.Tools.LabelledSecretID(ctx, label); err != nil && !hook.IsNotFound(err) {
 			key.Problem = problem(err)

@@ -160,19 +160,22 @@ func publicURL(p *Plan) string { return "https://" + p.Environment["JIMM_DNS_NAM
 
 func part(layer map[string]any, kind, name string) any { return layer[kind].(map[string]any)[name] }
 
-// reason is the last line that JIMM said, out of Pebble's error.
+// reason is the last line that JIMM said, out of Pebble's error, else the error's
+// first line.
 func reason(err error) string {
-	lines := strings.Split(strings.TrimSpace(err.Error()), "\n")
-	for i := len(lines) - 1; i >= 0; i-- {
-		line := strings.TrimSpace(lines[i])
-		if _, said, found := strings.Cut(line, "[jimm] "); found {
-			line = said
+	first, output, found := strings.Cut(err.Error(), "Most recent service output:\n")
+	last := ""
+	for line := range strings.Lines(output) {
+		said, indented := strings.CutPrefix(line, "    ")
+		if !indented {
+			break
 		}
-		if line != "" && line != "-----" && !strings.HasPrefix(line, "(") {
-			return line
-		}
+		last = strings.TrimSpace(said)
 	}
-	return "no reason given"
+	if !found || last == "" {
+		last, _, _ = strings.Cut(strings.TrimSpace(first), "\n")
+	}
+	return last
 }
 
 func (c *Charm) stopWorkload(ctx context.Context, s *Snapshot) (Finding, error) {

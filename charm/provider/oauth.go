@@ -1,0 +1,51 @@
+package provider
+
+import (
+	"context"
+
+	"jimm/charm/hook"
+	"jimm/charm/relation"
+)
+
+// OAuth answers oauth on the endpoint oauth, as Hydra's charm does: first where
+// it is, then, in a later hook, the client.
+type OAuth struct {
+	Issuer string
+	// Register makes a client with its redirect, or changes that, and gives its
+	// id and secret.
+	Register func(ctx context.Context, relation string, request relation.OAuthRequest) (id, secret string, err error)
+}
+
+// Handle is the charm.
+func (o *OAuth) Handle(ctx context.Context, tools hook.Tools, event hook.Event) error {
+	return leader(ctx, tools, event, "oauth", func(l link) error {
+		answer := relation.OAuthAnswer{
+			Issuer: o.Issuer, AuthorizationEndpoint: o.Issuer + "/authorize", TokenEndpoint: o.Issuer + "/oauth/token",
+			UserinfoEndpoint: o.Issuer + "/userinfo", JWKSEndpoint: o.Issuer + "/keys",
+			Scopes: []string{"openid", "profile", "email", "offline_access"}, JWTAccessToken: "True",
+		}
+		ours, err := tools.RelationAppData(ctx, l.id, event.App)
+		if err != nil {
+			return err
+		}
+		bag, err := l.theirs(ctx)
+		if err != nil {
+			return err
+		}
+		request, err := relation.ParseOAuthRequest(bag)
+		if err != nil {
+			return err
+		}
+		if ours["issuer_url"] != "" && request.RedirectURI != "" {
+			id, secret, err := o.Register(ctx, l.id, request)
+			if err != nil {
+				return err
+			}
+			answer.ClientID = id
+			if answer.ClientSecret, err = l.secret(ctx, "client_secret_"+l.number(), relation.Bag{"secret": secret}); err != nil {
+				return err
+			}
+		}
+		return l.answer(ctx, answer.Bag())
+	})
+}

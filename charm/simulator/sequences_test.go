@@ -1,0 +1,527 @@
+package simulator_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"jimm/charm/relation"
+	"jimm/charm/simulator"
+)
+
+func deployed(t *testing.T, seed uint64) *world {
+	t.Helper()
+	w := newWorld(t, seed)
+	w.relateNeeded()
+	w.settle()
+	w.serving()
+	return w
+}
+
+func TestADeploymentIsActiveInWhateverOrderThingsHappen(t *testing.T) {
+	for seed := range uint64(12) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			w := newWorld(t, seed)
+			w.scale()
+			w.scale()
+			w.relateNeeded()
+			for one, other := range map[string]string{
+				"jimm:vault": "vault:vault-kv", "jimm:logging": "loki:logging", "jimm:tracing": "tempo:tracing", "jimm:receive-ca-cert": "ca:send-ca-cert",
+				"jimm:dashboard": "dashboard:controller", "jimm:metrics-endpoint": "prometheus:metrics-endpoint", "jimm:grafana-dashboard": "grafana:grafana-dashboard",
+				"jimm:internal-ingress": "traefik:ingress", "jimm:ingress-ssh": "traefik:ingress-per-unit",
+			} {
+				w.relate(one, other)
+			}
+			w.settle()
+			w.serving()
+			if got := w.env("jimm/0", "JIMM_DNS_NAME"); got != "jaas.example.com/jimm-jimm" {
+				t.Errorf("JIMM_DNS_NAME is %q", got)
+			}
+			if got, want := w.env("jimm/0", "JIMM_DSN"), "postgresql://relation_id_"; !strings.HasPrefix(got, want) || !strings.Contains(got, ":pg-p%40ss%2Fword-1@postgresql-primary:5432/jimm?sslmode=disable") {
+				t.Errorf("JIMM_DSN is %q", got)
+			}
+			for _, name := range []string{"JIMM_UUID", "JIMM_SESSION_SECRET_KEY", "JIMM_SECRET_STORAGE_KEYS"} {
+				if w.env("jimm/0", name) == "" || w.env("jimm/0", name) != w.env("jimm/2", name) {
+					t.Errorf("%s is %q here and %q there", name, w.env("jimm/0", name), w.env("jimm/2", name))
+				}
+			}
+			if w.env("jimm/0", "VAULT_ROLE_ID") == w.env("jimm/1", "VAULT_ROLE_ID") {
+				t.Error("two units have one role in Vault")
+			}
+		})
+	}
+}
+
+func TestEachNeededRelationIsMissedAndTakenBack(t *testing.T) {
+	for one, next := range map[string]string{
+		"jimm:database": "juju integrate jimm:database", "jimm:openfga": "juju integrate jimm:openfga", "jimm:oauth": "juju integrate jimm:oauth",
+		"jimm:ingress": "juju integrate jimm:ingress",
+	} {
+		t.Run(one, func(t *testing.T) {
+			w := deployed(t, 1)
+			w.Unrelate(w.Relation(one))
+			w.settle()
+			w.says("blocked", next)
+			if w.pods["jimm/0"].running != nil {
+				t.Error("JIMM still runs")
+			}
+			w.relate(one, needed[one])
+			w.settle()
+			w.serving()
+		})
+	}
+}
+
+func TestTheAddressFollowsTheIngress(t *testing.T) {
+	w := newWorld(t, 2)
+	w.traefik.Scheme = "http"
+	w.relateNeeded()
+	w.relate("jimm:dashboard", "dashboard:controller")
+	w.settle()
+	w.says("blocked", "give the ingress a certificate")
+	redirect := func() string { return w.Relation("jimm:oauth").Bag("jimm")["redirect_uri"] }
+	if got := redirect(); got != "http://jaas.example.com/jimm-jimm/auth/callback" {
+		t.Errorf("the redirect is %q", got)
+	}
+	w.traefik.Scheme, w.traefik.Host = "https", "login.example.com"
+	w.poke("traefik")
+	w.serving()
+	if got := redirect(); got != "https://login.example.com/jimm-jimm/auth/callback" {
+		t.Errorf("the redirect is %q", got)
+	}
+	if got := w.Relation("jimm:dashboard").Bag("jimm")["controller-url"]; got != "wss://login.example.com/jimm-jimm" {
+		t.Errorf("the dashboard is told %q", got)
+	}
+	if got := w.env("jimm/0", "JIMM_DNS_NAME"); got != "login.example.com/jimm-jimm" {
+		t.Errorf("JIMM_DNS_NAME is %q", got)
+	}
+}
+
+func TestAPasswordRotatesByASecretAlone(t *testing.T) {
+	w := deployed(t, 3)
+	for user := range w.passwords {
+		w.passwords[user] = "pg-p@ss/word-2"
+	}
+	w.poke("postgresql")
+	w.serving()
+	if got := w.env("jimm/0", "JIMM_DSN"); !strings.Contains(got, "word-2") {
+		t.Error("JIMM has the old password")
+	}
+}
+
+func TestVaultFollowsThePodsAddress(t *testing.T) {
+	w := deployed(t, 4)
+	w.vault.Sealed = true
+	w.relate("jimm:vault", "vault:vault-kv")
+	w.settle()
+	w.says("waiting", "must be unsealed")
+	if w.pods["jimm/0"].running == nil {
+		t.Error("JIMM was stopped because Vault is sealed")
+	}
+	w.vault.Sealed = false
+	w.poke("vault")
+	w.serving()
+	before := w.env("jimm/0", "VAULT_ROLE_SECRET_ID")
+	u := w.App("jimm").Units()[0]
+	u.Address = w.address()
+	w.pods[u.Name].restart()
+	w.settle()
+	w.serving()
+	if after := w.env("jimm/0", "VAULT_ROLE_SECRET_ID"); after == before || !strings.Contains(after, u.Address) {
+		t.Errorf("the credentials are %q, before %q, for a unit at %s", after, before, u.Address)
+	}
+
+	w.Unrelate(w.Relation("jimm:vault"))
+	w.settle()
+	w.says("blocked", "postgres-secret-storage=true")
+	w.Configure("jimm", map[string]any{"postgres-secret-storage": true})
+	w.settle()
+	w.serving()
+}
+
+func TestCertificatesComeAndGo(t *testing.T) {
+	for _, old := range []bool{false, true} {
+		t.Run(fmt.Sprintf("version 0 only: %v", old), func(t *testing.T) {
+			w := deployed(t, 5)
+			w.authority.Old = old
+			r := w.relate("jimm:receive-ca-cert", "ca:send-ca-cert")
+			w.settle()
+			w.serving()
+			directory := strings.TrimPrefix(w.env("jimm/0", "SSL_CERT_DIR"), "/etc/ssl/certs:")
+			if got := w.pods["jimm/0"].files[directory+"/ca.pem"]; got != w.authority.CA() {
+				t.Errorf("the file in %s is %q", directory, got)
+			}
+			w.Unrelate(r)
+			w.settle()
+			w.serving()
+			if w.env("jimm/0", "SSL_CERT_DIR") != "" || len(w.pods["jimm/0"].files) != 0 {
+				t.Errorf("files are left: %v", w.pods["jimm/0"].files)
+			}
+		})
+	}
+}
+
+func TestJIMMEndsTLSWithACertificateThatIsRenewed(t *testing.T) {
+	w := deployed(t, 6)
+	w.relate("jimm:certificates", "ca:certificates")
+	w.settle()
+	w.serving()
+	first := w.env("jimm/0", "JIMM_TLS_CERT")
+	if first == "" || w.env("jimm/0", "JIMM_TLS_KEY") == "" {
+		t.Fatal("JIMM has no certificate")
+	}
+	if got := w.Relation("jimm:ingress").Bag("jimm")["scheme"]; got != `"https"` {
+		t.Errorf("the ingress is told scheme %s", got)
+	}
+	w.later = 45 * 24 * time.Hour
+	w.poke("jimm")
+	w.serving()
+	if got := w.env("jimm/0", "JIMM_TLS_CERT"); got != first {
+		t.Error("a certificate of 90 days is renewed after 45")
+	}
+	w.later = 70 * 24 * time.Hour
+	w.authority.Now = func() time.Time { return time.Now().Add(w.later) }
+	w.poke("jimm")
+	w.serving()
+	if got := w.env("jimm/0", "JIMM_TLS_CERT"); got == first || got == "" {
+		t.Error("a certificate of 90 days is not renewed after 70")
+	}
+}
+
+func TestANewLeaderGoesOn(t *testing.T) {
+	w := deployed(t, 7)
+	w.scale()
+	w.relate("jimm:ingress-ssh", "traefik:ingress-per-unit")
+	w.settle()
+	w.serving()
+	uuid := w.env("jimm/0", "JIMM_UUID")
+	w.SetLeader(w.App("jimm").Units()[1])
+	w.settle()
+	w.poke("jimm")
+	w.serving()
+	if got := w.env("jimm/1", "JIMM_UUID"); got != uuid {
+		t.Errorf("JIMM's UUID has changed from %q to %q", uuid, got)
+	}
+	r := w.Relation("jimm:ingress-ssh")
+	if r.Bag("jimm/0")["port"] != "" || r.Bag("jimm/1")["port"] != "17022" {
+		t.Errorf("the old leader asks for port %q, the new one for %q", r.Bag("jimm/0")["port"], r.Bag("jimm/1")["port"])
+	}
+}
+
+func TestScalingUpAndDown(t *testing.T) {
+	w := deployed(t, 8)
+	w.relate("jimm:vault", "vault:vault-kv")
+	for range 2 {
+		w.scale()
+	}
+	w.settle()
+	w.serving()
+	for _, u := range w.App("jimm").Units()[:2] {
+		w.RemoveUnit(u)
+	}
+	w.settle()
+	w.serving()
+	if n := len(w.App("jimm").Units()); n != 1 {
+		t.Errorf("%d units are left", n)
+	}
+	for _, gone := range []string{"jimm/0", "jimm/1"} {
+		if w.pods[gone].running != nil {
+			t.Errorf("JIMM still runs in %s", gone)
+		}
+	}
+}
+
+func TestPebbleComesLateAndGoesAway(t *testing.T) {
+	w := newWorld(t, 9)
+	p := w.pods["jimm/0"]
+	p.down = true
+	w.relateNeeded()
+	w.settle()
+	w.says("waiting", "Pebble does not answer yet")
+	p.down = false
+	w.settle()
+	w.serving()
+
+	p.restart() // the container's process has died; all files are gone
+	w.settle()
+	w.serving()
+
+	p.noStart = true
+	w.Configure("jimm", map[string]any{"log-level": "debug"})
+	w.settle()
+	w.says0("blocked", "JIMM_X is missing")
+	p.noStart = false
+	w.poke("jimm")
+	w.serving()
+}
+
+// says0 is says where another run does change something: it tries again.
+func (w *world) says0(level, message string) {
+	w.t.Helper()
+	u := w.App("jimm").Units()[0]
+	if u.Status.Level != level || !strings.Contains(u.Status.Message, message) {
+		w.t.Errorf("%s is %s: %q; want %s: %q", u.Name, u.Status.Level, u.Status.Message, level, message)
+	}
+}
+
+func TestAFullDiskLeavesWhatRuns(t *testing.T) {
+	w := deployed(t, 10)
+	w.pods["jimm/0"].full = true
+	w.relate("jimm:receive-ca-cert", "ca:send-ca-cert")
+	w.settle()
+	w.says0("waiting", "no space left on device")
+	if w.pods["jimm/0"].running == nil || w.env("jimm/0", "SSL_CERT_DIR") != "" {
+		t.Error("JIMM does not run as before")
+	}
+	w.pods["jimm/0"].full = false
+	w.poke("jimm")
+	w.serving()
+}
+
+func TestWrongOptionsBlockAndStopNothing(t *testing.T) {
+	for name, value := range map[string]any{
+		"uuid": "one", "jwt-expiry": "soon", "session-expiry-duration": "-1h", "log-level": "loud", "controller-admins": "bob",
+		"cors-allowed-origins": "dashboard", "dns-name": "https://", "ssh-port": 70000, "session-cookie-max-age": 0,
+		"audit-log-retention-period-in-days": "few", "oauth-group-claim-key": "a b", "ssh-host-key-secret-id": "x",
+		"juju-dashboard-location": "jaas.ai", "client-authentication-method": "none", "macaroon-expiry-duration": "1",
+		"oauth-optional-scopes": "ok \"bad\"",
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := deployed(t, 11)
+			w.Configure("jimm", map[string]any{name: value})
+			w.settle()
+			w.says("blocked", "config: "+name+"=")
+			if w.pods["jimm/0"].running == nil {
+				t.Error("JIMM was stopped")
+			}
+			w.Configure("jimm", map[string]any{name: nil})
+			w.settle()
+			w.serving()
+		})
+	}
+}
+
+func TestSetValuesWinOverGeneratedOnes(t *testing.T) {
+	w := newWorld(t, 12)
+	const uuid = "3f4b2f1a-9c1d-4a53-8d2b-0d6f2f1c7e11"
+	w.Configure("jimm", map[string]any{"uuid": uuid, "dns-name": "https://jaas.example.com/blue", "controller-admins": "alice@example.com"})
+	for one, other := range needed {
+		if one != "jimm:ingress" {
+			w.relate(one, other)
+		}
+	}
+	w.relate("jimm:nginx-route", "nginx:nginx-route")
+	w.settle()
+	w.serving()
+	for name, want := range map[string]string{"JIMM_UUID": uuid, "JIMM_DNS_NAME": "jaas.example.com/blue", "JIMM_ADMINS": "alice@example.com"} {
+		if got := w.env("jimm/0", name); got != want {
+			t.Errorf("%s is %q", name, got)
+		}
+	}
+	if got := w.Relation("jimm:nginx-route").Bag("jimm")["service-hostname"]; got != "jaas.example.com" {
+		t.Errorf("NGINX is told %q", got)
+	}
+}
+
+func TestActions(t *testing.T) {
+	w := deployed(t, 13)
+	w.scale()
+	w.settle()
+	leader, other := w.App("jimm").Units()[0], w.App("jimm").Units()[1]
+	refused := func(u *simulator.Unit, name string, params map[string]any, want string) {
+		t.Helper()
+		_, err := u.Action(w.ctx, name, params)
+		var failed *simulator.ActionError
+		if !errors.As(err, &failed) || !strings.Contains(failed.Message, want) {
+			t.Errorf("%s says %v, not %q", name, err, want)
+		}
+	}
+	done := func(u *simulator.Unit, name string, params map[string]any) map[string]string {
+		t.Helper()
+		results, err := u.Action(w.ctx, name, params)
+		if err != nil {
+			t.Errorf("%s fails: %v", name, err)
+		}
+		w.settle()
+		w.serving()
+		return results
+	}
+
+	key := w.env("jimm/1", "JIMM_SESSION_SECRET_KEY")
+	refused(other, "rotate-session-key", nil, "juju run jimm/leader rotate-session-key")
+	done(leader, "rotate-session-key", nil)
+	for _, unit := range []string{"jimm/0", "jimm/1"} {
+		if got := w.env(unit, "JIMM_SESSION_SECRET_KEY"); got == key || got == "" {
+			t.Errorf("%s has the old session key", unit)
+		}
+	}
+
+	refused(leader, "set-admin", map[string]any{"user": "bob"}, `user is "bob"`)
+	refused(other, "set-admin", map[string]any{"user": "bob@example.com"}, "jimm/leader")
+	done(leader, "set-admin", map[string]any{"user": "bob@example.com"})
+	if got := w.env("jimm/1", "JIMM_ADMINS"); got != "bob@example.com" {
+		t.Errorf("the administrators are %q", got)
+	}
+
+	if got := done(other, "get-login-info", nil)["login"]; got != "juju login jaas.example.com/jimm-jimm -c jimm" {
+		t.Errorf("to log in one types %q", got)
+	}
+	if got := done(other, "check", nil); !strings.Contains(got["doctor"], "jimmctl doctor") || got["charm"] != "everything is in place" {
+		t.Errorf("check says %v", got)
+	}
+	if got := done(leader, "backup-info", nil); !strings.Contains(got["secrets"], "sealing_key secret:") || !strings.Contains(got["database"], "postgresql-primary:5432") {
+		t.Errorf("backup-info says %v", got)
+	}
+	w.Unrelate(w.Relation("jimm:oauth"))
+	w.settle()
+	refused(leader, "check", nil, "juju integrate jimm:oauth")
+	refused(leader, "rotate-signing-keys", nil, "not configured")
+}
+
+func TestSecretsThatJujuDoesNotTakeAtFirst(t *testing.T) {
+	w := newWorld(t, 14)
+	failing := true
+	w.Fail = func(unit, tool string, _ []string) error {
+		if failing && tool == "secret-add" && strings.HasPrefix(unit, "jimm/") {
+			return errors.New(`secrets is forbidden: cannot patch resource "secrets"`)
+		}
+		return nil
+	}
+	w.relateNeeded()
+	w.settle()
+	w.says0("waiting", "waiting until Juju takes them")
+	failing = false
+	w.poke("jimm")
+	w.serving()
+}
+
+func TestAnUnreadableSecretIsNotMadeAnew(t *testing.T) {
+	w := deployed(t, 15)
+	before := w.env("jimm/0", "JIMM_SECRET_STORAGE_KEYS")
+	failing := true
+	w.Fail = func(unit, tool string, args []string) error {
+		if failing && tool == "secret-get" && strings.Contains(fmt.Sprint(args), "sealing_key") {
+			return errors.New("connection is shut down")
+		}
+		return nil
+	}
+	w.poke("jimm")
+	w.says("waiting", "until Juju gives the secret sealing_key")
+	failing = false
+	w.poke("jimm")
+	w.serving()
+	if w.env("jimm/0", "JIMM_SECRET_STORAGE_KEYS") != before {
+		t.Error("the sealing key was made anew")
+	}
+}
+
+// TestEachToolFailsOnce lets the first, second, … call of a hook tool fail. Juju
+// tries the hook again; in the end all is well, and what JIMM has sealed with is
+// what Juju keeps.
+func TestEachToolFailsOnce(t *testing.T) {
+	for n := 0; ; n += stride {
+		w := newWorld(t, 16)
+		calls, failed := 0, ""
+		w.Fail = func(unit, tool string, _ []string) error {
+			if !strings.HasPrefix(unit, "jimm/") {
+				return nil
+			}
+			if calls++; calls == n+1 {
+				failed = tool
+				return errors.New("connection is shut down")
+			}
+			return nil
+		}
+		w.relate("jimm:vault", "vault:vault-kv")
+		w.relateNeeded()
+		sealing := map[string]bool{}
+		for range simulator.Steps {
+			ran, err := w.Step(w.ctx)
+			if err != nil && failed == "" {
+				t.Fatalf("call %d: %v", n, err)
+			}
+			if key := w.env("jimm/0", "JIMM_SECRET_STORAGE_KEYS"); key != "" {
+				sealing[key] = true
+			}
+			if !ran {
+				break
+			}
+		}
+		if failed == "" {
+			if n < 100 {
+				t.Fatalf("a deployment has only %d calls", n)
+			}
+			return
+		}
+		w.poke("jimm")
+		w.serving()
+		sealing[w.env("jimm/0", "JIMM_SECRET_STORAGE_KEYS")] = true
+		kept, _ := w.Secret("jimm", "sealing_key")
+		if len(sealing) != 1 || !sealing[kept["sealingkey"]] {
+			t.Fatalf("call %d, %s: JIMM has had %d sealing keys", n, failed, len(sealing))
+		}
+		if t.Failed() {
+			t.Fatalf("when call %d, %s, fails", n, failed)
+		}
+	}
+}
+
+func TestHostileDatabags(t *testing.T) {
+	huge := strings.Repeat("x", 1<<20)
+	for one, bags := range map[string][]relation.Bag{
+		"jimm:database": {
+			{"endpoints": "no port"}, {"endpoints": "host:5432\nevil"}, {"endpoints": "u:p@host:5432"}, {"secret-user": "--help"}, {"secret-user": huge},
+			{"database": "a b"}, {"endpoints": huge}, {"secret-tls": "secret:"}, {"secret-user": "secret:d1a00000000000000000"},
+		},
+		"jimm:openfga": {{"http_api_url": "ftp://x"}, {"http_api_url": "http://x\nOPENFGA_TOKEN=1"}, {"store_id": "a b"}, {"token_secret_id": "none"}, {"http_api_url": huge}},
+		"jimm:oauth":   {{"issuer_url": "iam"}, {"client_id": "a\nb"}, {"client_secret_id": "x"}, {"issuer_url": "https://u:p@host"}, {"issuer_url": huge}, {"scope": "email"}},
+		"jimm:ingress": {{"ingress": "{"}, {"ingress": `"text"`}, {"ingress": `{"url": 5}`}, {"ingress": `{"url": "javascript:x"}`}, {"ingress": `{"url": "https://a b"}`}, {"ingress": huge}},
+		"jimm:vault": {
+			{"credentials": "[]"}, {"credentials": `{"a": 1}`}, {"vault_url": "vault"}, {"ca_certificate": "no PEM"}, {"mount": "a b"}, {"credentials": huge},
+		},
+		"jimm:receive-ca-cert": {{"certificates": "no list"}, {"certificates": `["no PEM"]`}, {"certificates": `[1]`}, {"certificates": huge}},
+		"jimm:certificates":    {{"certificates": "no list"}, {"certificates": `[{"certificate": 1}]`}, {"certificates": huge}},
+		"jimm:tracing":         {{"receivers": "{}"}, {"receivers": `[{"protocol":{"name":"otlp_http","type":"http"},"url":"x"}]`}, {"receivers": huge}},
+	} {
+		t.Run(one, func(t *testing.T) {
+			for _, bag := range bags {
+				w := deployed(t, 17)
+				if needed[one] == "" {
+					w.relate(one, map[string]string{
+						"jimm:vault": "vault:vault-kv", "jimm:receive-ca-cert": "ca:send-ca-cert", "jimm:certificates": "ca:certificates", "jimm:tracing": "tempo:tracing",
+					}[one])
+					w.settle()
+					w.serving()
+				}
+				r := w.Relation(one)
+				theirs := map[string]string{
+					"jimm:database": "postgresql", "jimm:openfga": "openfga", "jimm:oauth": "hydra", "jimm:ingress": "traefik", "jimm:vault": "vault",
+					"jimm:receive-ca-cert": "ca", "jimm:certificates": "ca", "jimm:tracing": "tempo",
+				}[one]
+				before := r.Bag(theirs)
+				w.Write(r, theirs, bag)
+				w.settle()
+				u := w.App("jimm").Units()[0]
+				if u.Status.Level == "active" {
+					t.Errorf("%.80v goes unnoticed", bag)
+				}
+				if len(u.Status.Message) > 400 || strings.ContainsAny(u.Status.Message, "\n\x00") {
+					t.Errorf("the status is %d bytes: %.100q", len(u.Status.Message), u.Status.Message)
+				}
+				if w.pods["jimm/0"].running == nil {
+					t.Errorf("%.80v stops JIMM", bag)
+				}
+				w.quiet()
+				back := relation.Bag{}
+				for key := range bag {
+					back[key] = before[key]
+				}
+				w.Write(r, theirs, back)
+				w.settle()
+				w.serving()
+			}
+		})
+	}
+}
