@@ -37,6 +37,7 @@ func (s *Snapshot) fqdn() string {
 
 func (p *planner) planAddress() {
 	p.set("JIMM_LISTEN_ADDR", fmt.Sprintf(":%d", publicPort))
+	p.set("JIMM_INTERNAL_LISTEN_ADDR", fmt.Sprintf(":%d", internalPort))
 	for endpoint, port := range map[string]int{endpointIngress: publicPort, endpointInternalIngress: internalPort} {
 		for _, r := range p.on(endpoint) {
 			request := relation.IngressRequest{Model: p.Event.Model, Name: p.Event.App, Port: port, StripPrefix: true}

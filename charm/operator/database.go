@@ -48,5 +48,5 @@ func (p *planner) planDatabase() {
 	if answer.Database == "" {
 		answer.Database = databaseName
 	}
-	p.set("JIMM_DSN", relation.DSN(answer, user, tls, p.file("database-ca", "ca.pem", tls.CA)))
+	p.secretly("JIMM_DSN", relation.DSN(answer, user, tls, p.file("database-ca", "ca.pem", tls.CA)))
 }

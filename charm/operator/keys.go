@@ -112,8 +112,8 @@ func (p *planner) planKeys() {
 		uuid = p.key(keyIdentity)
 	}
 	p.set("JIMM_UUID", uuid)
-	p.set("JIMM_SESSION_SECRET_KEY", p.key(keySession))
-	p.set("JIMM_SECRET_STORAGE_KEYS", p.key(keySealing))
+	p.secretly("JIMM_SESSION_SECRET_KEY", p.key(keySession))
+	p.secretly("JIMM_SECRET_STORAGE_KEYS", p.key(keySealing))
 }
 
 // planPeer tells the other units which secrets there are.

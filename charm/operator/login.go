@@ -69,6 +69,6 @@ func (p *planner) planLogin() {
 	}
 	p.set("JIMM_OAUTH_ISSUER_URL", answer.Issuer)
 	p.set("JIMM_OAUTH_CLIENT_ID", answer.ClientID)
-	p.set("JIMM_OAUTH_CLIENT_SECRET", content["secret"])
+	p.secretly("JIMM_OAUTH_CLIENT_SECRET", content["secret"])
 	p.set("JIMM_OAUTH_SCOPES", strings.Join(slices.Concat(offered, p.options.OptionalScopes), " "))
 }

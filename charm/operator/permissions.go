@@ -52,5 +52,5 @@ func (p *planner) planPermissions() {
 	p.set("OPENFGA_PORT", port)
 	p.set("OPENFGA_PATH", strings.TrimRight(u.Path, "/"))
 	p.set("OPENFGA_STORE", answer.StoreID)
-	p.set("OPENFGA_TOKEN", token)
+	p.secretly("OPENFGA_TOKEN", token)
 }

@@ -27,6 +27,14 @@ func (p *planner) file(directory, name, content string) string {
 	return path
 }
 
+// secretly gives JIMM a setting in a file, so that it is neither in Pebble's plan
+// nor in the environment of a process.
+func (p *planner) secretly(name, value string) {
+	if value != "" {
+		p.set(name+"_FILE", p.file(strings.ToLower(strings.ReplaceAll(name, "_", "-")), "value", value))
+	}
+}
+
 // planTrust collects the certificates of authorities that JIMM is to trust.
 func (p *planner) planTrust() {
 	var all []string

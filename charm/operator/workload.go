@@ -54,7 +54,7 @@ func layer(environment map[string]string, run bool) map[string]any {
 	startup := map[bool]string{true: "enabled", false: "disabled"}[run]
 	check := map[string]any{
 		"override": "replace", "period": "10s", "timeout": "5s", "threshold": 3, "startup": startup,
-		"http": map[string]any{"url": checkURL(environment)},
+		"http": map[string]any{"url": checkURL},
 	}
 	if run {
 		// Kubernetes sends nobody to a unit that cannot serve. No check is of level
@@ -73,9 +73,7 @@ func layer(environment map[string]string, run bool) map[string]any {
 }
 
 // checkURL is asked whether JIMM can serve.
-func checkURL(map[string]string) string {
-	return fmt.Sprintf("http://localhost:%d/health", publicPort)
-}
+var checkURL = fmt.Sprintf("http://localhost:%d/debug/ready", internalPort)
 
 // same compares a part of a layer with what Pebble's plan has of it.
 func same(ours, theirs any) bool {

@@ -75,7 +75,6 @@ type Relation struct {
 	bags     map[string]relation.Bag
 	versions map[string]int
 	dying    bool
-	model    string // another model's UUID, for a relation across models
 }
 
 type end struct {

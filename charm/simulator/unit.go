@@ -33,8 +33,10 @@ type Container interface {
 	// Starts counts the starts of Pebble that have succeeded; each makes a
 	// pebble-ready event.
 	Starts() int
-	// Notices counts the custom notices.
+	// Notices counts the custom notices since then.
 	Notices() int
+	// Checks counts how often checks have failed for good, and recovered from it.
+	Checks() (failed, recovered int)
 }
 
 // seen is what a unit has been told.
@@ -42,7 +44,7 @@ type seen struct {
 	installed, started, stopped, leader bool
 	revision, configs                   int
 	configured                          bool
-	starts, notices                     int
+	starts, notices, failed, recovered  int
 	relations                           map[int]*seenRelation
 	// secrets has the revision told of each secret that the unit reads; removals
 	// the old revisions told.
@@ -115,10 +117,17 @@ func (u *Unit) next() []pending {
 	}
 	if u.Container != nil && !u.dying {
 		if n := u.Container.Starts(); n > s.starts {
-			events = append(events, pending{hook: "jimm-pebble-ready", done: func() { s.starts = n }})
+			events = append(events, pending{hook: containerHook + "ready", done: func() { s.starts, s.notices, s.failed, s.recovered = n, 0, 0, 0 }})
+		}
+		failed, recovered := u.Container.Checks()
+		if failed > s.failed {
+			events = append(events, pending{hook: containerHook + "check-failed", done: func() { s.failed = failed }})
+		}
+		if recovered > s.recovered {
+			events = append(events, pending{hook: containerHook + "check-recovered", done: func() { s.recovered = recovered }})
 		}
 		if n := u.Container.Notices(); n > s.notices {
-			events = append(events, pending{hook: "jimm-pebble-custom-notice", done: func() { s.notices = n }})
+			events = append(events, pending{hook: containerHook + "custom-notice", done: func() { s.notices = n }})
 		}
 	}
 	for _, r := range u.relations() {

@@ -41,6 +41,7 @@ func (p *pod) restart() {
 	p.plan = map[string]map[string]any{"services": {}, "checks": {}, "log-targets": {}}
 	p.files, p.running = map[string]string{}, nil
 	p.starts++
+	p.notices = 0
 }
 
 func (p *pod) Starts() int {
@@ -51,6 +52,8 @@ func (p *pod) Starts() int {
 }
 
 func (p *pod) Notices() int { return p.notices }
+
+func (p *pod) Checks() (failed, recovered int) { return 0, 0 }
 
 func (p *pod) service() map[string]any {
 	s, _ := p.plan["services"]["jimm"].(map[string]any)
@@ -351,6 +354,10 @@ func (w *world) keepsSecrets() {
 }
 
 func (w *world) env(unit, name string) string {
-	value, _ := w.pods[unit].running[name].(string)
+	running := w.pods[unit].running
+	if file, _ := running[name+"_FILE"].(string); file != "" {
+		return w.pods[unit].files[file]
+	}
+	value, _ := running[name].(string)
 	return value
 }

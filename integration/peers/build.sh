@@ -6,6 +6,7 @@
 #   juju36   juju 3.6.11: the CLI of the long-term support line
 #   juju354  juju 3.5.4: the oldest CLI that JIMM lets in
 #   prepare  writes what a controller machine has before its bootstrap
+#   pebble   Pebble 1.32.1, which runs the services of a charm's container
 #   openfga  OpenFGA 1.22.1: the server and its migrations
 #   vault    the core of HashiCorp Vault 1.14.1
 #   hydra    Ory Hydra 2.3.0, an OAuth 2 and OpenID Connect server
@@ -16,7 +17,7 @@
 # Each peer goes into .cache/peers/NAME-KEY of the repository, KEY being a hash of
 # all that determines it, and is built once. Progress goes to standard error. Standard
 # output gives the programs' paths as shell assignments: JUJU41, AGENT, JUJU36, JUJU354,
-# PREPARE, OPENFGA, VAULT, HYDRA, KRATOS, DEX.
+# PREPARE, PEBBLE, OPENFGA, VAULT, HYDRA, KRATOS, DEX.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cache=$(realpath -m "$here/../../.cache/peers")
@@ -88,6 +89,11 @@ build_prepare() {
 	CGO_ENABLED=0 go build -o "$1/bin/prepare" .
 }
 
+build_pebble() {
+	cd "$here/pebble"
+	CGO_ENABLED=0 go build -o "$1/bin/pebble" github.com/canonical/pebble/cmd/pebble
+}
+
 build_openfga() {
 	cd "$here/openfga"
 	CGO_ENABLED=0 go build -o "$1/bin/openfga" github.com/openfga/openfga/cmd/openfga
@@ -124,6 +130,7 @@ about() {
 	juju36) echo "juju CLI 3.6.11 … (about 3 min)" ;;
 	juju354) echo "juju CLI 3.5.4 … (about 3 min)" ;;
 	prepare) echo "prepare …" ;;
+	pebble) echo "Pebble 1.32.1 …" ;;
 	openfga) echo "OpenFGA 1.22.1 … (about 4 min)" ;;
 	vault) echo "Vault 1.14.1 … (about 2 min)" ;;
 	hydra) echo "Hydra 2.3.0 … (about 2 min)" ;;
@@ -187,7 +194,7 @@ build() {
 command -v go >/dev/null || die "build the peers: Go is not installed"
 goversion=$(go env GOVERSION GOARCH)
 
-[ $# != 0 ] || set -- dqlite juju41 juju36 juju354 prepare openfga vault hydra kratos dex
+[ $# != 0 ] || set -- dqlite juju41 juju36 juju354 prepare pebble openfga vault hydra kratos dex
 for name; do
 	declare -F "build_$name" >/dev/null || die "build $name: no such peer"
 done
@@ -202,6 +209,6 @@ for name; do
 	juju41) printf 'JUJU41=%s\nAGENT=%s\n' "$(place juju41)/bin/juju" "$(place juju41)/bin/jujuagentd" ;;
 	juju36) printf 'JUJU36=%s\n' "$(place juju36)/bin/juju" ;;
 	juju354) printf 'JUJU354=%s\n' "$(place juju354)/bin/juju" ;;
-	prepare | openfga | vault | hydra | kratos | dex) printf '%s=%s\n' "${name^^}" "$(place "$name")/bin/$name" ;;
+	prepare | pebble | openfga | vault | hydra | kratos | dex) printf '%s=%s\n' "${name^^}" "$(place "$name")/bin/$name" ;;
 	esac
 done
