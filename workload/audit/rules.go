@@ -107,6 +107,7 @@ Controller.RemoveBlocks: all
 ~JIMM.RenameGroup: name new-name
 ~JIMM.RenameRole: name new-name
 ~JIMM.RevokeAuditLogAccess: user-tag level
+~JIMM.RevokeSessions: ids user-tag all
 ~JIMM.RotateSigningKeys: emergency
 ~JIMM.SaveControllerProfile: name juju-version version
 ~JIMM.SetControllerDeprecated: name deprecated

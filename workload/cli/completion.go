@@ -11,6 +11,8 @@ import (
 	"github.com/juju/names/v6"
 	"github.com/spf13/cobra"
 
+	"jimm/workload/jimmapi"
+
 	jujuparams "github.com/juju/juju/rpc/params"
 )
 
@@ -56,6 +58,17 @@ func (j *JAAS) completeControllers(ctx context.Context) []string {
 	var found []string
 	for _, c := range list.Controllers {
 		found = append(found, c.Name)
+	}
+	return found
+}
+
+// completeSessions lists the caller's own sessions.
+func (j *JAAS) completeSessions(ctx context.Context) []string {
+	var list jimmapi.ListSessionsResponse
+	j.ask(ctx, "ListSessions", nil, &list)
+	var found []string
+	for _, s := range list.Sessions {
+		found = append(found, shortID(s.ID))
 	}
 	return found
 }

@@ -57,7 +57,10 @@ func sections() []section {
 			{"add-permission", "auth relation add", (*JAAS).addPermission},
 			{"remove-permission", "auth relation remove", (*JAAS).removePermission},
 		}},
-		{"Sessions", []entry{}},
+		{"Sessions", []entry{
+			{"sessions", "sessions", (*JAAS).sessions},
+			{"revoke-session", "revoke-session", (*JAAS).revokeSession},
+		}},
 		{"Audit log", []entry{}},
 	}
 }

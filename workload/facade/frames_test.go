@@ -162,6 +162,8 @@ func story(name string, version int) []step {
 			model("RenameGroup", `{"name":"engineering","new-name":"builders"}`), model("RenameRole", `{"name":"operator","new-name":"ops"}`),
 			model("RemoveGroup", `{"name":"builders"}`), model("RemoveGroup", `{"name":"builders"}`), model("RemoveRole", `{"name":"ops"}`),
 			model("ShowSigningKeys", `{}`), model("RotateSigningKeys", `{"emergency":false}`),
+			model("ListSessions", `{}`), model("ListSessions", fmt.Sprintf(`{"user-tag":%q}`, bob)), model("ListSessions", `{"all":true}`),
+			model("RevokeSessions", `{"ids":["0000"]}`), model("RevokeSessions", `{"ids":["000000000000"]}`), model("RevokeSessions", fmt.Sprintf(`{"user-tag":%q}`, bob)), model("RevokeSessions", `{}`),
 			model("GrantAuditLogAccess", fmt.Sprintf(`{"user-tag":%q,"level":"read"}`, bob)), model("GrantAuditLogAccess", fmt.Sprintf(`{"user-tag":%q,"level":"write"}`, bob)),
 			model("RevokeAuditLogAccess", fmt.Sprintf(`{"user-tag":%q,"level":"read"}`, bob)),
 			model("ImportModel", `{"controller":"juju41","model-tag":"model-00000000-0000-4000-8000-000000000000","owner":"bob@example.com"}`),
@@ -444,6 +446,7 @@ func at(t *testing.T, reply []byte, path string) string {
 var (
 	uuids     = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
 	times     = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)`)
+	sessions  = regexp.MustCompile(`"[0-9a-f]{32}"`)
 	addresses = regexp.MustCompile(`127\.0\.0\.1:\d+`)
 	macaroons = regexp.MustCompile(`"macaroon":\{"c":\[.*?\],[^}]*\}`)
 	keyIDs    = regexp.MustCompile(`"id":"[A-Za-z0-9_-]{43}"`)
@@ -462,6 +465,7 @@ func normal(s string) string {
 		}
 		return seen[id]
 	})
+	s = sessions.ReplaceAllString(s, `"<session>"`)
 	s = times.ReplaceAllString(s, "<time>")
 	s = addresses.ReplaceAllString(s, "<address>")
 	s = keyIDs.ReplaceAllString(s, `"id":"<key>"`)

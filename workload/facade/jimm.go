@@ -27,7 +27,7 @@ var jimmMethods = methods{
 	"RemoveCloudFromController": call(removeCloudFromController),
 	"ImportModel":               call(importModel),
 	"UpdateMigratedModel":       call(updateMigratedModel),
-}.also(usersetMethods).also(relationMethods).also(keyMethods)
+}.also(usersetMethods).also(relationMethods).also(keyMethods).also(sessionMethods)
 
 func jimmVersion(ctx context.Context, c *Connection) (jimmparams.VersionResponse, error) {
 	return jimmparams.VersionResponse{Version: c.server.Estate.Version, Commit: c.server.Estate.Commit}, nil
