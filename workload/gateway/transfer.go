@@ -376,8 +376,8 @@ func (t *Transfer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // attend has what is done for a user ended with their session, or when they lose
 // access. There is always something to call in the end.
-func (t *Transfer) attend(ctx context.Context, request authorized, end func()) (leave func(), err error) {
-	leave = func() {}
+func (t *Transfer) attend(ctx context.Context, request authorized, end func()) (stop func(), err error) {
+	leave := func() {}
 	if t.config.Sessions != nil {
 		if leave, err = t.config.Sessions.Attend(ctx, request.user, end); err != nil {
 			return func() {}, err
