@@ -25,6 +25,8 @@ type Config struct {
 	DNSName       string // host[:port], without the path
 	Prefix        string // the path of JIMM_DNS_NAME
 	ListenAddress string
+	// Grace is for how long requests may go on after a signal to stop.
+	Grace time.Duration
 	// InternalAddress is for those who run JIMM, empty for no such listener.
 	InternalAddress string
 	TLSCertificate  string // file
@@ -65,6 +67,7 @@ func read(v *variables) Config {
 		UUID:             v.required("JIMM_UUID", "a UUID that never changes, such as uuidgen prints"),
 		ListenAddress:    v.text("JIMM_LISTEN_ADDR", ":8080"),
 		InternalAddress:  v.text("JIMM_INTERNAL_LISTEN_ADDR", ":9090"),
+		Grace:            v.duration("JIMM_SHUTDOWN_GRACE_DURATION", 10*time.Second),
 		TLSCertificate:   v.text("JIMM_TLS_CERT", ""),
 		TLSKey:           v.text("JIMM_TLS_KEY", ""),
 		DSN:              v.requiredSecret("JIMM_DSN", "a PostgreSQL connection string such as postgres://user@host/jimm"),

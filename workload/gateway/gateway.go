@@ -118,6 +118,9 @@ type Gateway struct {
 	stop     context.CancelFunc
 	sessions sync.WaitGroup
 	stopping sync.RWMutex
+	// draining ends, by drain, when connections shall come to an end.
+	draining context.Context
+	drain    context.CancelFunc
 	open     atomic.Int64
 }
 
@@ -148,8 +151,24 @@ func New(c Config) *Gateway {
 		c.DialTimeout = 30 * time.Second
 	}
 	g := &Gateway{Config: c}
+	g.draining, g.drain = context.WithCancel(context.Background())
 	g.ctx, g.stop = context.WithCancel(context.Background())
 	return g
+}
+
+// Drain takes no new connections, and ends those there are in order: what a
+// client has asked for is answered first. It returns when all have ended, or
+// ctx.
+func (g *Gateway) Drain(ctx context.Context) {
+	g.stopping.Lock()
+	g.drain()
+	g.stopping.Unlock()
+	ended := make(chan struct{})
+	go func() { g.sessions.Wait(); close(ended) }()
+	select {
+	case <-ended:
+	case <-ctx.Done():
+	}
 }
 
 // Close ends all connections and waits for them.
@@ -169,8 +188,8 @@ const maxLoginFrame = 1 << 20
 func (g *Gateway) ServeModel(w http.ResponseWriter, r *http.Request, modelUUID string) {
 	g.stopping.RLock()
 	defer g.stopping.RUnlock()
-	if g.ctx.Err() != nil {
-		http.Error(w, "shutting down", http.StatusServiceUnavailable)
+	if g.ctx.Err() != nil || g.draining.Err() != nil {
+		http.Error(w, "Service Unavailable - "+rpc.Restarting, http.StatusServiceUnavailable)
 		return
 	}
 	conn, err := rpc.Upgrade(w, r, g.CheckOrigin, g.Options)

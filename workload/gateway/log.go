@@ -14,6 +14,7 @@ import (
 	"github.com/juju/juju/rpc/params"
 
 	"jimm/workload/estate"
+	"jimm/workload/rpc"
 )
 
 const (
@@ -45,7 +46,7 @@ func (t *Transfer) serveLog(w http.ResponseWriter, r *http.Request) {
 	t.mu.Lock()
 	if t.closed {
 		t.mu.Unlock()
-		http.Error(w, "shutting down", http.StatusServiceUnavailable)
+		http.Error(w, "Service Unavailable - "+rpc.Restarting, http.StatusServiceUnavailable)
 		return
 	}
 	t.streams.Add(1)
@@ -62,7 +63,12 @@ func (t *Transfer) serveLog(w http.ResponseWriter, r *http.Request) {
 	defer client.Close()
 	ctx, cancel := context.WithCancel(estate.WithCaller(t.ctx, estate.CallerOf(r.Context())))
 	defer cancel()
-	defer context.AfterFunc(ctx, func() { _ = client.Close() })()
+	defer context.AfterFunc(ctx, func() {
+		if t.ctx.Err() != nil { // we end, not this stream
+			_ = client.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseGoingAway, rpc.Restarting), time.Now().Add(time.Second))
+		}
+		_ = client.Close()
+	})()
 
 	controller, request, err := t.dialLog(ctx, r, about)
 	if err == nil {

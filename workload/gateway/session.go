@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -68,6 +69,11 @@ type session struct {
 	// ended is set when the session is over.
 	ended bool
 	wide  wideLinks
+
+	// answering counts replies that are being written, and logins under way;
+	// retiring is set when somebody waits for it to be 0.
+	answering atomic.Int64
+	retiring  atomic.Bool
 }
 
 // call is a request that waits for its reply.
@@ -120,7 +126,9 @@ func (s *session) run() {
 		s.client.CloseWith(websocket.CloseGoingAway, "")
 		s.wake()
 	})
+	stopDraining := context.AfterFunc(s.g.draining, s.client.StopReading)
 	s.read()
+	stopDraining()
 	loginTimer.Stop()
 	stop()
 	s.cancel()
@@ -184,6 +192,10 @@ func (s *session) read() {
 				}
 				continue
 			}
+			if errors.Is(err, rpc.ErrStopped) {
+				s.retire()
+				return
+			}
 			if err != io.EOF {
 				s.g.Log.DebugContext(s.ctx, "client connection ended", "error", err)
 			}
@@ -199,6 +211,30 @@ func (s *session) read() {
 		if !s.request(frame, &req) {
 			return
 		}
+	}
+}
+
+// retire ends the session when what the client has asked for is answered. What
+// only waits for something to happen does not count.
+func (s *session) retire() {
+	s.mu.Lock()
+	s.retiring.Store(true)
+	for (s.retained > 0 || s.answering.Load() > 0) && !s.ended {
+		s.room.Wait()
+	}
+	ended := s.ended
+	s.mu.Unlock()
+	if !ended {
+		s.client.Retire(websocket.CloseGoingAway, rpc.Restarting)
+	}
+}
+
+// answered says that a reply that was counted in answering has been written.
+func (s *session) answered() {
+	if s.answering.Add(-1) == 0 && s.retiring.Load() {
+		s.mu.Lock()
+		s.room.Broadcast()
+		s.mu.Unlock()
 	}
 }
 
@@ -256,8 +292,15 @@ func (s *session) beforeLogin(frame *rpc.Frame, req *rpc.Request) bool {
 		return s.refuse(req.RequestID, params.CodeTryAgain, "too many requests before the login")
 	}
 	admin := *req
+	waits := admin.Method == "GetDeviceSessionToken" // for a person
+	if !waits {
+		s.answering.Add(1)
+	}
 	s.tasks.Go(func() {
 		defer func() { <-s.logins }()
+		if !waits {
+			defer s.answered()
+		}
 		defer frame.Release()
 		s.admin(&admin)
 	})
@@ -521,6 +564,8 @@ func (s *session) answer(l *link, frame *rpc.Frame, head *rpc.ReplyHead) error {
 		}()
 		return nil
 	}
+	s.answering.Add(1)
+	defer s.answered()
 	s.remove(c)
 	s.mu.Unlock()
 

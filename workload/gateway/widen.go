@@ -147,6 +147,8 @@ func (s *session) widen(c *call, l *link, frame *rpc.Frame) {
 	out := s.resolve(c, l, frame.Bytes(), c.frame.Bytes(), 0)
 	var head rpc.ReplyHead
 	_ = rpc.ParseReply(out, &head) // what resolve returns was a reply before
+	s.answering.Add(1)
+	defer s.answered()
 	s.mu.Lock()
 	ended := s.ended
 	s.remove(c)

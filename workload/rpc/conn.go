@@ -61,6 +61,7 @@ type Conn struct {
 	writing   sync.Mutex
 	closeOnce sync.Once
 	closed    atomic.Bool
+	stopped   atomic.Bool
 }
 
 // NewConn takes over a websocket.
@@ -114,6 +115,8 @@ func (e *TooLargeError) ErrorCode() string { return CodeTooLarge }
 var (
 	// ErrBinary is returned for a binary message; the connection is closed.
 	ErrBinary = errors.New("cannot read request: binary messages are not supported")
+	// ErrStopped is returned after StopReading; the connection can be written to.
+	ErrStopped = errors.New("connection is not read any more")
 	// ErrIdle is returned when the peer was silent for too long; the connection
 	// is closed.
 	ErrIdle = errors.New("connection was idle for too long")
@@ -132,12 +135,25 @@ func (c *Conn) alive() {
 	}
 	c.armed = now
 	_ = c.ws.SetReadDeadline(now.Add(c.idle + slack))
+	if c.stopped.Load() { // meanwhile
+		_ = c.ws.SetReadDeadline(now)
+	}
+}
+
+// StopReading makes ReadFrame return ErrStopped, for good: no further message,
+// nor the rest of one, is read. What waits to be written still can be.
+func (c *Conn) StopReading() {
+	c.stopped.Store(true)
+	_ = c.ws.SetReadDeadline(time.Now())
 }
 
 // ReadFrame waits for the next message. A *TooLargeError leaves the connection
 // usable; after any other error it is closed. io.EOF means that the peer, or
 // Close, ended it.
 func (c *Conn) ReadFrame() (*Frame, error) {
+	if c.stopped.Load() {
+		return nil, ErrStopped
+	}
 	c.alive()
 	kind, r, err := c.ws.NextReader()
 	if err != nil {
@@ -209,6 +225,8 @@ func (c *Conn) readError(err error) error {
 			websocket.CloseNoStatusReceived, websocket.CloseAbnormalClosure) {
 			err = io.EOF
 		}
+	case errors.As(err, &netErr) && netErr.Timeout() && c.stopped.Load():
+		return ErrStopped
 	case errors.As(err, &netErr) && netErr.Timeout():
 		c.CloseWith(websocket.CloseGoingAway, "idle")
 		return ErrIdle
@@ -280,6 +298,28 @@ func (c *Conn) CloseWith(code int, text string) {
 			_ = c.ws.Close()
 		}
 		c.cut()
+	})
+}
+
+// retireWait is how long Retire waits for the peer to go.
+const retireWait = 2 * time.Second
+
+// Retire is CloseWith after StopReading: it waits for the peer to close, too, or
+// a moment. A socket that is closed with something unread in it takes back what
+// the peer has not yet got.
+func (c *Conn) Retire(code int, text string) {
+	c.closeOnce.Do(func() {
+		c.closed.Store(true)
+		defer c.cut()
+		if c.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, text), time.Now().Add(closeWait)) != nil {
+			return
+		}
+		nc := c.ws.NetConn()
+		_ = nc.SetDeadline(time.Now().Add(retireWait))
+		if half, ok := nc.(interface{ CloseWrite() error }); ok && half.CloseWrite() != nil {
+			return
+		}
+		_, _ = io.Copy(io.Discard, nc)
 	})
 }
 

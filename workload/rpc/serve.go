@@ -37,7 +37,11 @@ type ServeOptions struct {
 	// Waits reports requests that only wait for something to happen, such as a
 	// watcher's Next. They do not count against Concurrency.
 	Waits func(r *Request) bool
-	Log   *slog.Logger
+	// Stop, where set, ends the connection in order when it ends: nothing
+	// further is read, requests that were are answered, except those that only
+	// wait, and the client is told to come back.
+	Stop context.Context
+	Log  *slog.Logger
 }
 
 // maxWaits bounds the requests of one connection that only wait.
@@ -63,6 +67,10 @@ func Serve(ctx context.Context, conn *Conn, h Handler, o ServeOptions) error {
 	defer cancel()
 	// The reader below blocks in the socket.
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	if o.Stop == nil {
+		o.Stop = context.Background()
+	}
+	defer context.AfterFunc(o.Stop, conn.StopReading)()
 
 	active := make(chan struct{}, o.Concurrency)
 	waiting := make(chan struct{}, maxWaits)
@@ -75,6 +83,10 @@ func Serve(ctx context.Context, conn *Conn, h Handler, o ServeOptions) error {
 					return err
 				}
 				continue
+			}
+			if errors.Is(err, ErrStopped) {
+				s.stop(ctx, active)
+				return nil
 			}
 			if err == io.EOF {
 				return nil
@@ -98,6 +110,11 @@ func Serve(ctx context.Context, conn *Conn, h Handler, o ServeOptions) error {
 		case <-ctx.Done():
 			frame.Release()
 			return nil
+		case <-o.Stop.Done():
+			// It is not answered, and was not begun.
+			frame.Release()
+			s.stop(ctx, active)
+			return nil
 		}
 		s.handlers.Add(1)
 		go func() {
@@ -107,6 +124,22 @@ func Serve(ctx context.Context, conn *Conn, h Handler, o ServeOptions) error {
 			s.answer(ctx, req)
 		}()
 	}
+}
+
+// Restarting is what a client is told whose connection ends because the server
+// does; with the close code 1001, going away.
+const Restarting = "the server is restarting: connect again"
+
+// stop waits until the handlers that are at work have answered, and closes.
+func (s *server) stop(ctx context.Context, active chan struct{}) {
+	for range cap(active) {
+		select {
+		case active <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+	}
+	s.conn.Retire(websocket.CloseGoingAway, Restarting)
 }
 
 type server struct {

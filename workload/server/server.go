@@ -103,6 +103,7 @@ type Server struct {
 	config      Config
 	keys        *juju.Keys
 	peers       *juju.Peers
+	api         *web.API
 	gateway     *gateway.Gateway
 	files       *gateway.Transfer
 	handler     http.Handler
@@ -172,6 +173,7 @@ func New(ctx context.Context, c Config, a Adapters) (*Server, error) {
 	}
 	s.gateway, s.files = g, transfer
 	api := &web.API{Facades: facades, Origins: origins, NewID: uuid.NewString, Log: c.Log, Options: rpc.Options{}, Observe: watch.Requests}
+	s.api = api
 	routes := web.Routes{
 		Prefix:         c.Prefix,
 		Observe:        watch.HTTP,
@@ -239,6 +241,19 @@ func (s *Server) Run(ctx context.Context) {
 	running.Go(func() { s.lead(ctx) })
 	running.Go(func() { s.health.Run(ctx, healthEvery) })
 	running.Wait()
+}
+
+// Drain makes the server not ready, takes no new connections, and ends those
+// there are in order: what clients have asked for is answered, and they are told
+// to connect again. It returns when all have ended, or ctx. The caller stops the
+// HTTP server meanwhile, which sees to all requests that are no connections.
+func (s *Server) Drain(ctx context.Context) {
+	s.health.Drain()
+	var draining sync.WaitGroup
+	draining.Go(func() { s.api.Drain(ctx) })
+	draining.Go(func() { s.gateway.Drain(ctx) })
+	draining.Go(s.files.Close)
+	draining.Wait()
 }
 
 // Close ends all connections, clients' and controllers'.

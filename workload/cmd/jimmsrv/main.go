@@ -33,7 +33,7 @@ import (
 // version and commit are set by the linker.
 var version, commit = "unreleased", "unknown"
 
-// drain is for how long requests under way may go on after a signal to stop.
+// drain is for how long what is kept in memory may take to be written at the end.
 const drain = 10 * time.Second
 
 func main() {
@@ -121,7 +121,7 @@ func run(ctx context.Context, file string) error {
 		return err
 	}
 	defer stopInternal()
-	return serve(ctx, c, jimm.Handler(), log)
+	return serve(ctx, c, jimm, log)
 }
 
 // within closes something, which may take a while but not forever.
@@ -167,9 +167,9 @@ func serveInternal(ctx context.Context, address string, handler http.Handler, lo
 }
 
 // serve answers clients until ctx ends, then lets the requests under way end.
-func serve(ctx context.Context, c config.Config, handler http.Handler, log *slog.Logger) error {
+func serve(ctx context.Context, c config.Config, jimm *server.Server, log *slog.Logger) error {
 	s := &http.Server{
-		Addr: c.ListenAddress, Handler: handler, ReadHeaderTimeout: 10 * time.Second,
+		Addr: c.ListenAddress, Handler: jimm.Handler(), ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		// Replies of a few KB go out as one record.
 		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, DynamicRecordSizingDisabled: true},
@@ -188,12 +188,16 @@ func serve(ctx context.Context, c config.Config, handler http.Handler, log *slog
 		return err
 	case <-ctx.Done():
 	}
-	log.Info("stopping")
-	draining, cancel := context.WithTimeout(context.Background(), drain)
+	log.Info("stopping", "grace", c.Grace.String())
+	draining, cancel := context.WithTimeout(context.Background(), c.Grace)
 	defer cancel()
+	connections := make(chan struct{})
+	go func() { defer close(connections); jimm.Drain(draining) }()
 	if err := s.Shutdown(draining); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
+	<-connections
+	log.Info("clients are gone", "in-time", draining.Err() == nil)
 	if err := <-stopped; !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
