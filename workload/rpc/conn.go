@@ -62,6 +62,7 @@ type Conn struct {
 	closeOnce sync.Once
 	closed    atomic.Bool
 	stopped   atomic.Bool
+	goodbye   atomic.Pointer[websocket.CloseError]
 }
 
 // NewConn takes over a websocket.
@@ -221,6 +222,7 @@ func (c *Conn) readError(err error) error {
 	case closed, errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
 		err = io.EOF
 	case errors.As(err, &closeErr):
+		c.goodbye.Store(closeErr)
 		if websocket.IsCloseError(err, websocket.CloseNormalClosure, websocket.CloseGoingAway,
 			websocket.CloseNoStatusReceived, websocket.CloseAbnormalClosure) {
 			err = io.EOF
@@ -338,6 +340,15 @@ func (c *Conn) cut() {
 		nc = t.NetConn()
 	}
 	_ = nc.Close()
+}
+
+// Goodbye returns the websocket close code and the text with which the peer has
+// ended the connection; 0 if it has not.
+func (c *Conn) Goodbye() (code int, text string) {
+	if e := c.goodbye.Load(); e != nil {
+		return e.Code, e.Text
+	}
+	return 0, ""
 }
 
 // AbortOn aborts the connection when ctx ends, until stop is called. For the
