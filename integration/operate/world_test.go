@@ -188,7 +188,7 @@ func (w *world) start(name string, extra map[string]string) *unit {
 	w.t.Cleanup(func() {
 		u.kill()
 		if w.t.Failed() {
-			w.t.Logf("log of unit %s:\n%s", name, u.log.tail(60))
+			w.t.Logf("log of unit %s:\n%s", name, u.log.tail(12))
 		}
 		for _, secret := range w.secrets {
 			if strings.Contains(u.log.text(), secret) {

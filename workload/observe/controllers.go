@@ -23,8 +23,9 @@ func (i Controllers) Dial(ctx context.Context, c estate.Controller) (context.Con
 	return ctx, func(err error) {
 		end(err)
 		i.dialDuration.WithLabelValues(c.Name).Observe(time.Since(began).Seconds())
+		failed := i.dialErrors.WithLabelValues(c.Name)
 		if err != nil && !gaveUp(err) {
-			i.dialErrors.WithLabelValues(c.Name).Inc()
+			failed.Inc()
 		}
 	}
 }
@@ -43,8 +44,9 @@ func (i Controllers) Call(ctx context.Context, c estate.Controller, facade, meth
 		} else {
 			i.callDuration.WithLabelValues(facade, method, c.Name).Observe(took)
 		}
+		failed := i.callErrors.WithLabelValues(facade, method, c.Name)
 		if err != nil && !gaveUp(err) {
-			i.callErrors.WithLabelValues(facade, method, c.Name).Inc()
+			failed.Inc()
 		}
 	}
 }

@@ -50,8 +50,9 @@ func (q queries) finish(ctx context.Context, err error) {
 	}
 	asked.end(err)
 	q.dbDuration.WithLabelValues(asked.method).Observe(time.Since(asked.began).Seconds())
+	failed := q.dbErrors.WithLabelValues(asked.method) // from the first query on, since a rate needs the 0
 	if err != nil && !gaveUp(err) && !expected(err) {
-		q.dbErrors.WithLabelValues(asked.method).Inc()
+		failed.Inc()
 	}
 }
 

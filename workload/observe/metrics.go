@@ -187,11 +187,12 @@ func (i *Instruments) Work(ctx context.Context, work string, f func(context.Cont
 	err := f(ctx)
 	end(err)
 	i.workDuration.WithLabelValues(work).Observe(time.Since(began).Seconds())
+	failed := i.workErrors.WithLabelValues(work)
 	switch {
 	case err == nil:
 		i.workLast.WithLabelValues(work).SetToCurrentTime()
 	case !gaveUp(err):
-		i.workErrors.WithLabelValues(work).Inc()
+		failed.Inc()
 	}
 	return err
 }

@@ -18,8 +18,9 @@ func measured[R any](ctx context.Context, i *Instruments, span, method string, d
 	began := time.Now()
 	result, err := f(ctx)
 	d.WithLabelValues(method).Observe(time.Since(began).Seconds())
+	failed := e.WithLabelValues(method)
 	if err != nil && !gaveUp(err) && !estate.Is(err, estate.CodeNotFound) {
-		e.WithLabelValues(method).Inc()
+		failed.Inc()
 	}
 	end(err)
 	return result, err
