@@ -8,6 +8,8 @@ export CGO_ENABLED ?= 0
 # Arguments of the program that "make run" or "make bench" starts, such as
 # ARGS="--juju real".
 ARGS ?=
+# Arguments of "make rock".
+ROCK ?=
 # Which tests "make test" and "make race" run.
 PACKAGES ?= ./...
 
@@ -17,7 +19,7 @@ version := $(shell git describe --tags --always --dirty 2>/dev/null || echo unre
 build := $(GO) build -trimpath -buildvcs=false -ldflags '-s -X main.version=$(version) -X main.commit=$(commit)' -o bin/
 
 # The folders with Go files of this module; .cache has other people's.
-go_dirs := $(wildcard workload charm integration)
+go_dirs := $(wildcard workload charm integration rock bundle)
 staticcheck := .cache/bin/staticcheck
 # The packages that have tests of "make integration", one at a time since they
 # start controllers and measure.
@@ -44,6 +46,10 @@ build: ## build all programs into bin/
 charm: ## pack the charm into bin/juju-jimm-k8s.charm, for ARCH or this machine
 	GOARCH=$(ARCH) $(build) ./charm/cmd/dispatch
 	$(GO) run ./charm/cmd/packcharm $(if $(ARCH),-arch $(ARCH))
+
+.PHONY: rock
+rock: ## build the container image into bin/, without rockcraft (ROCK="-arch amd64,arm64 -push REFERENCE" are passed on)
+	$(GO) run ./rock/build $(ROCK)
 
 .PHONY: test
 test: ## unit and component tests, on a real PostgreSQL and an OpenFGA in process
