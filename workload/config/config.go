@@ -51,6 +51,7 @@ type Config struct {
 	TrustedProxies                 []netip.Prefix
 	TokenLife                      time.Duration
 	KeyMaxAge                      time.Duration
+	QueryTimeout                   time.Duration
 
 	OpenFGAURL, OpenFGAToken       string
 	OpenFGAStore, OpenFGAAuthModel string
@@ -90,6 +91,7 @@ func read(v *variables) Config {
 		TrustedProxies:   v.prefixes("JIMM_TRUSTED_PROXIES"),
 		TokenLife:        v.duration("JIMM_JWT_EXPIRY", 5*time.Minute),
 		KeyMaxAge:        v.duration("JIMM_JWKS_CACHE_MAX_AGE", 10*time.Minute),
+		QueryTimeout:     v.duration("JIMM_CROSS_MODEL_QUERY_TIMEOUT", 5*time.Second),
 		OpenFGAToken:     v.secret("OPENFGA_TOKEN"),
 		OpenFGAStore:     v.text("OPENFGA_STORE", ""),
 		OpenFGAAuthModel: v.text("OPENFGA_AUTH_MODEL", ""),

@@ -125,3 +125,6 @@ func repository() (string, error) {
 		dir = parent
 	}
 }
+
+// AdminPassword is that of the simulated controllers' user admin.
+func (s *Stack) AdminPassword() string { return s.state.AdminPassword }

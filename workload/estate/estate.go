@@ -13,6 +13,7 @@ type Estate struct {
 	Secrets     Secrets
 	Peers       Peers
 	Keys        SigningKeys
+	Queries     Queries
 
 	// UUID is JIMM's own: what clients take for the controller's, and the id of
 	// the controller object above all others.
@@ -44,9 +45,15 @@ type Estate struct {
 	// are good is then asked anew.
 	ForgetAccount func(user string)
 
+	// QueryTimeout is what the status of one model, and the program on it, may
+	// take in a query of all models (default 5 s); a controller may take six
+	// times that for all of its models.
+	QueryTimeout time.Duration
+
 	stream     stream
 	holds      holds
 	attendance attendance
+	statuses   statuses
 }
 
 func (e *Estate) step(name string) {

@@ -2,6 +2,7 @@ package estate
 
 import (
 	"context"
+	"encoding/json"
 
 	"github.com/go-macaroon-bakery/macaroon-bakery/v3/bakery"
 	"github.com/juju/names/v6"
@@ -36,6 +37,12 @@ type Peers interface {
 	// AddModelKeys gives u SSH keys, as in authorized_keys, on a model. Needs
 	// admin of the model in the route's claims.
 	AddModelKeys(ctx context.Context, r Route, u User, keys []string) error
+	// FullStatus returns what a controller says of a model, with storage: a
+	// params.FullStatus as it is on the wire. Patterns narrow it down.
+	FullStatus(ctx context.Context, r Route, patterns []string) (json.RawMessage, error)
+	// StatusDocument returns the status of a model as juju status prints it in
+	// JSON, times as ISO 8601 has them.
+	StatusDocument(ctx context.Context, r Route) (json.RawMessage, error)
 }
 
 // OfferPath names an offer, or all of a model, as the controller does.

@@ -16,6 +16,7 @@ type Store interface {
 	ModelStore
 	OfferStore
 	IdentityStore
+	ProfileStore
 	UsersetStore
 	SessionStore
 	Signals

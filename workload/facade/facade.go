@@ -11,6 +11,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/juju/names/v6"
 
@@ -44,6 +45,9 @@ type Connection struct {
 
 	admin *Admin
 	user  *estate.User
+	// unmasked is set when the client wants the UUIDs of controllers in place
+	// of JIMM's own.
+	unmasked atomic.Bool
 	// loginMu is held while a login is completed; leave is set by it.
 	loginMu  sync.Mutex
 	leave    func()
@@ -98,12 +102,24 @@ func (m methods) also(more methods) methods {
 	return all
 }
 
+// only returns the methods of m that have these names; one that m has not is
+// left out.
+func (m methods) only(names ...string) methods {
+	some := methods{}
+	for _, name := range names {
+		if f, ok := m[name]; ok {
+			some[name] = f
+		}
+	}
+	return some
+}
+
 // facades are all we serve after login, by name and version.
 var facades = map[string]map[int]methods{
 	"ApplicationOffers":   {5: applicationOffersLegacyMethods, 6: applicationOffersMethods},
 	"Cloud":               {7: cloudMethods, 8: cloudMethods},
 	"Controller":          {11: controllerLegacyMethods, 12: controllerLegacyMethods, 13: controllerMethods, 14: controllerMethods},
-	"JIMM":                {4: jimmMethods},
+	"JIMM":                {3: jimmLegacyMethods, 4: jimmMethods},
 	"ModelConfig":         {3: modelConfigMethods, 4: modelConfigMethods},
 	"ModelManager":        {9: modelManagerLegacyMethods, 10: modelManagerLegacyMethods, 11: modelManagerMethods},
 	"ModelUpgrader":       {1: modelUpgraderMethods, 2: modelUpgraderMethods},

@@ -14,8 +14,27 @@ import (
 )
 
 // jimmMethods are the JIMM facade, version 4, with the wire types of its
-// public SDK.
-var jimmMethods = methods{
+// public SDK. docs/reference/facade-jimm.md says who may call what.
+var jimmMethods = jimmControllerMethods.
+	also(jimmModelMethods).
+	also(jimmProfileMethods).
+	also(jimmJobMethods).
+	also(usersetMethods).
+	also(relationMethods).
+	also(keyMethods).
+	also(sessionMethods)
+
+// jimmLegacyMethods are version 3: what it had and has not changed since.
+var jimmLegacyMethods = jimmMethods.only(
+	"AddCloudToController", "AddController", "ListControllers", "RemoveCloudFromController", "RemoveController", "SetControllerDeprecated",
+	"CrossModelQuery", "DisableControllerUUIDMasking", "FullModelStatus", "ImportModel", "MigrateModel", "UpdateMigratedModel",
+	"AddGroup", "GetGroup", "ListGroups", "RemoveGroup", "RenameGroup",
+	"AddRelation", "CheckRelation", "ListRelationshipTuples", "RemoveRelation",
+	"FindAuditEvents", "GrantAuditLogAccess", "PurgeLogs", "RevokeAuditLogAccess",
+)
+
+// jimmControllerMethods are about controllers and what they have.
+var jimmControllerMethods = methods{
 	"Version":                   ask(jimmVersion),
 	"AddController":             call(addController),
 	"ListControllers":           ask(listControllers),
@@ -27,7 +46,7 @@ var jimmMethods = methods{
 	"RemoveCloudFromController": call(removeCloudFromController),
 	"ImportModel":               call(importModel),
 	"UpdateMigratedModel":       call(updateMigratedModel),
-}.also(usersetMethods).also(relationMethods).also(keyMethods).also(sessionMethods)
+}
 
 func jimmVersion(ctx context.Context, c *Connection) (jimmparams.VersionResponse, error) {
 	return jimmparams.VersionResponse{Version: c.server.Estate.Version, Commit: c.server.Estate.Commit}, nil
@@ -46,17 +65,14 @@ func controllerInfo(c estate.Controller) jimmparams.ControllerInfo {
 	info := jimmparams.ControllerInfo{
 		Name: c.Name, UUID: c.UUID, PublicAddress: c.PublicAddress, APIAddresses: c.Addresses,
 		CACertificate: c.CACertificate, CloudRegion: c.Region, AgentVersion: c.AgentVersion,
-		Status: params.EntityStatus{Status: status.Available},
 	}
 	if c.Cloud != "" {
 		info.CloudTag = names.NewCloudTag(c.Cloud).String()
 	}
-	switch {
-	case !c.UnavailableSince.IsZero():
-		since := c.UnavailableSince
-		info.Status = params.EntityStatus{Status: "unavailable", Since: &since}
-	case c.Deprecated:
-		info.Status = params.EntityStatus{Status: "deprecated"}
+	word, since := c.Status()
+	info.Status.Status = status.Status(word)
+	if !since.IsZero() {
+		info.Status.Since = &since
 	}
 	return info
 }

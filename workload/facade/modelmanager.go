@@ -59,7 +59,8 @@ func createModel(ctx context.Context, c *Connection, args params.ModelCreateArgs
 		}
 		create.Credential = tag.Id()
 	}
-	return c.server.Estate.CreateModel(ctx, *c.user, create)
+	info, err := c.server.Estate.CreateModel(ctx, *c.user, create)
+	return c.unmask(ctx, info, err)
 }
 
 // listModels lists the caller's models, whoever it asks for.
@@ -92,6 +93,7 @@ func modelInfo(ctx context.Context, c *Connection, args params.Entities) (params
 			return params.ModelInfoResult{Error: c.wireError(ctx, err)}
 		}
 		info, err := c.server.Estate.ModelInfo(ctx, *c.user, uuid)
+		info, err = c.unmask(ctx, info, err)
 		if err != nil {
 			return params.ModelInfoResult{Error: c.wireError(ctx, err)}
 		}

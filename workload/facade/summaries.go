@@ -18,7 +18,9 @@ import (
 // models is passed on as JSON, since decoding and encoding it is most of the
 // work for a list of ten thousand.
 type summaryResults struct {
-	models         []estate.ListedModel
+	models []estate.ListedModel
+	// controllerUUID stands for that of every model's controller; empty where
+	// its own shall be seen.
 	controllerUUID string
 	// legacy is set for versions in which models have an owner-tag.
 	legacy bool
@@ -26,7 +28,11 @@ type summaryResults struct {
 
 func listModelSummaries(ctx context.Context, c *Connection, _ params.ModelSummariesRequest) (summaryResults, error) {
 	models, err := c.server.Estate.ListSummaries(ctx, *c.user)
-	return summaryResults{models: models, controllerUUID: c.server.Estate.UUID}, err
+	results := summaryResults{models: models, controllerUUID: c.server.Estate.UUID}
+	if c.unmasked.Load() {
+		results.controllerUUID = ""
+	}
+	return results, err
 }
 
 func listModelSummariesLegacy(ctx context.Context, c *Connection, args params.ModelSummariesRequest) (summaryResults, error) {
@@ -75,7 +81,11 @@ func (s summaryResults) appendModel(b []byte, m estate.ListedModel) ([]byte, err
 	}
 	field("uuid", m.UUID)
 	field("type", m.Type)
-	field("controller-uuid", s.controllerUUID)
+	controllerUUID := s.controllerUUID
+	if controllerUUID == "" {
+		controllerUUID = m.ControllerUUID
+	}
+	field("controller-uuid", controllerUUID)
 	field("cloud-tag", names.CloudTagKind+"-"+m.Cloud)
 	credential := m.CredentialTag()
 	if credential != "" {

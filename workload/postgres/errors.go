@@ -52,6 +52,7 @@ var broken = map[string]struct{ code, text string }{
 	"usersets_name_key":                  {estate.CodeAlreadyExists, "the name is taken"},
 	"usersets_kind_known":                {estate.CodeNotValid, "it is neither group nor role"},
 	"usersets_state_known":               {estate.CodeNotValid, "there is no such state"},
+	"profiles_pkey":                      {estate.CodeAlreadyExists, "one of this name exists already"},
 	"label_printable":                    {estate.CodeNotValid, "names have 1 to 512 bytes and no control characters"},
 }
 

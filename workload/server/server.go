@@ -25,6 +25,7 @@ import (
 	"jimm/workload/estate"
 	"jimm/workload/facade"
 	"jimm/workload/gateway"
+	"jimm/workload/jq"
 	"jimm/workload/juju"
 	"jimm/workload/macaroons"
 	"jimm/workload/observe"
@@ -75,6 +76,8 @@ type Config struct {
 	Freshness estate.Freshness
 	// CallTimeout and IntentAge are the estate's.
 	CallTimeout, IntentAge time.Duration
+	// QueryTimeout is the estate's (default 5 s).
+	QueryTimeout time.Duration
 	// Pause is the estate's, for tests that kill the process.
 	Pause func(step string)
 }
@@ -143,6 +146,7 @@ func New(ctx context.Context, c Config, a Adapters) (*Server, error) {
 		Store: a.Store, Permissions: estate.Announce(a.Permissions, a.Store), Secrets: a.Secrets, Peers: peers, Keys: keys,
 		UUID: c.UUID, Self: self, Version: c.Version, Commit: c.Commit,
 		Now: time.Now, NewUUID: uuid.NewString, Shuffle: rand.Shuffle, Log: c.Log,
+		Queries: new(jq.Runner), QueryTimeout: c.QueryTimeout,
 		CallTimeout: c.CallTimeout, IntentAge: c.IntentAge, Pause: c.Pause, ForgetAccount: a.Logins.ForgetAccount,
 	}
 	if err := e.EnsureAdmins(ctx, c.Admins); err != nil {

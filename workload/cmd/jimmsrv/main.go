@@ -103,7 +103,7 @@ func run(ctx context.Context, file string) error {
 	jimm, err := server.New(ctx, server.Config{
 		UUID: c.UUID, DNSName: c.DNSName, Prefix: c.Prefix, Admins: c.Admins, Origins: c.Origins,
 		Dashboard: c.Browsers.Dashboard, CookieLife: c.Browsers.CookieLife, SecureCookies: c.Browsers.SecureCookies,
-		TrustedProxies: c.TrustedProxies, TokenLife: c.TokenLife, KeyMaxAge: c.KeyMaxAge, Version: version, Commit: commit, Log: log, LogLevel: level, Instruments: watch,
+		TrustedProxies: c.TrustedProxies, TokenLife: c.TokenLife, KeyMaxAge: c.KeyMaxAge, QueryTimeout: c.QueryTimeout, Version: version, Commit: commit, Log: log, LogLevel: level, Instruments: watch,
 		Roots: roots.Pool,
 	}, server.Adapters{Store: store, Permissions: permissions, Secrets: secrets, Logins: logins, Audit: trail})
 	if err != nil {

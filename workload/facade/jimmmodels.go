@@ -1,0 +1,201 @@
+package facade
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	jimmparams "github.com/canonical/jimm-go-sdk/v3/api/params"
+	"github.com/juju/names/v6"
+
+	"github.com/juju/juju/rpc/params"
+
+	"jimm/workload/estate"
+)
+
+// jimmModelMethods are what the JIMM facade does with models and clouds that
+// are there.
+var jimmModelMethods = methods{
+	"CrossModelQuery":              call(crossModelQuery),
+	"DisableControllerUUIDMasking": ask(disableControllerUUIDMasking),
+	"FullModelStatus":              call(fullModelStatus),
+	"ListMigrationTargets":         call(listMigrationTargets),
+	"ListModels":                   ask(listPlacements),
+	"ListUserClouds":               call(listUserClouds),
+	"ModelControllerInfo":          call(modelControllerInfo),
+	// Ours.
+	"EstateOverview":         ask(estateOverview),
+	"ListModelsOnController": call(listModelsOnController),
+}
+
+// placement says where a model is. model-owner is ours.
+type placement struct {
+	jimmparams.ModelControllerInfoListItem
+	ModelOwner string `json:"model-owner"`
+}
+
+type placements struct {
+	Models []placement `json:"models"`
+}
+
+func listPlacements(ctx context.Context, c *Connection) (placements, error) {
+	models, err := c.server.Estate.Placements(ctx, *c.user)
+	return placements{each(models, func(m estate.ListedModel) placement {
+		return placement{jimmparams.ModelControllerInfoListItem{
+			ModelName: m.Name, ModelUUID: m.UUID, ControllerName: m.ControllerName, ControllerUUID: m.ControllerUUID,
+		}, m.Owner}
+	})}, err
+}
+
+func modelControllerInfo(ctx context.Context, c *Connection, args jimmparams.ModelControllerInfoRequest) (placement, error) {
+	m, controller, err := c.server.Estate.Placement(ctx, *c.user, args.ModelQualifier)
+	if err != nil {
+		return placement{}, err
+	}
+	return placement{jimmparams.ModelControllerInfoListItem{
+		ModelName: m.Name, ModelUUID: m.UUID, ControllerName: controller.Name, ControllerUUID: controller.UUID,
+	}, m.Owner}, nil
+}
+
+// modelOnController is a model in the answer of ListModelsOnController.
+type modelOnController struct {
+	ModelName  string `json:"model-name"`
+	ModelOwner string `json:"model-owner"`
+	ModelUUID  string `json:"model-uuid"`
+	Cloud      string `json:"cloud"`
+	Region     string `json:"region,omitempty"`
+	State      string `json:"state"` // live or dying
+	Gone       bool   `json:"gone,omitempty"`
+}
+
+type modelsOnController struct {
+	ControllerName string              `json:"controller-name"`
+	ControllerUUID string              `json:"controller-uuid"`
+	Models         []modelOnController `json:"models"`
+}
+
+func listModelsOnController(ctx context.Context, c *Connection, args jimmparams.ShowControllerRequest) (modelsOnController, error) {
+	controller, models, err := c.server.Estate.ModelsOf(ctx, *c.user, args.ControllerName)
+	return modelsOnController{controller.Name, controller.UUID, each(models, func(m estate.Model) modelOnController {
+		found := modelOnController{
+			ModelName: m.Name, ModelOwner: m.Owner, ModelUUID: m.UUID, Cloud: m.Cloud,
+			State: string(m.State), Gone: !m.GoneSince.IsZero(),
+		}
+		if m.Region != estate.NoRegion {
+			found.Region = m.Region
+		}
+		return found
+	})}, err
+}
+
+// fullModelStatus passes on what the controller answers.
+func fullModelStatus(ctx context.Context, c *Connection, args jimmparams.FullModelStatusRequest) (json.RawMessage, error) {
+	uuid, err := modelUUID(args.ModelTag)
+	if err != nil {
+		return nil, err
+	}
+	if len(args.Patterns) > maxPatterns {
+		return nil, estate.Errorf(estate.CodeBadRequest, "there are more than %d patterns", maxPatterns)
+	}
+	return c.server.Estate.FullStatus(ctx, *c.user, uuid, args.Patterns)
+}
+
+const maxPatterns = 1000
+
+// crossModelAnswer is a jimmparams.CrossModelQueryResponse whose results stay
+// the JSON they are.
+type crossModelAnswer struct {
+	Results map[string][]json.RawMessage `json:"results"`
+	Errors  map[string][]string          `json:"errors"`
+}
+
+func crossModelQuery(ctx context.Context, c *Connection, args jimmparams.CrossModelQueryRequest) (crossModelAnswer, error) {
+	answer, err := c.server.Estate.QueryModels(ctx, *c.user, args.Type, args.Query)
+	return crossModelAnswer{answer.Results, answer.Errors}, err
+}
+
+func disableControllerUUIDMasking(ctx context.Context, c *Connection) (struct{}, error) {
+	err := c.server.Estate.MayUnmask(ctx, *c.user)
+	if err == nil {
+		c.unmasked.Store(true)
+	}
+	return struct{}{}, err
+}
+
+// unmask puts the UUID of its own controller into what is said of a model, where
+// this connection wants that.
+func (c *Connection) unmask(ctx context.Context, info params.ModelInfo, err error) (params.ModelInfo, error) {
+	if err != nil || !c.unmasked.Load() {
+		return info, err
+	}
+	info.ControllerUUID, err = c.server.Estate.ControllerOf(ctx, *c.user, info.UUID)
+	return info, err
+}
+
+func listMigrationTargets(ctx context.Context, c *Connection, args jimmparams.ListMigrationTargetsRequest) (jimmparams.ListControllersResponse, error) {
+	uuid, err := modelUUID(args.ModelTag)
+	if err != nil {
+		return jimmparams.ListControllersResponse{}, err
+	}
+	targets, err := c.server.Estate.MigrationTargets(ctx, *c.user, uuid)
+	return jimmparams.ListControllersResponse{Controllers: each(targets, controllerInfo)}, err
+}
+
+func listUserClouds(ctx context.Context, c *Connection, args jimmparams.ListUserCloudsRequest) (params.CloudsResult, error) {
+	tag, err := names.ParseUserTag(args.UserTag)
+	if err != nil {
+		return params.CloudsResult{}, estate.Errorf(estate.CodeBadRequest, "%q is not a user tag", clip(args.UserTag))
+	}
+	clouds, err := c.server.Estate.UserClouds(ctx, *c.user, estate.User{Name: tag.Id()})
+	result := params.CloudsResult{Clouds: map[string]params.Cloud{}}
+	for _, cloud := range clouds {
+		result.Clouds[names.NewCloudTag(cloud.Name).String()] = cloud.Details
+	}
+	return result, err
+}
+
+// overview is the answer of EstateOverview.
+type overview struct {
+	Controllers []controllerOverview `json:"controllers"`
+	Clouds      []count              `json:"clouds"`
+	Versions    []count              `json:"versions"`
+	Models      int                  `json:"models"`
+	Dying       int                  `json:"dying-models"`
+	Gone        int                  `json:"gone-models"`
+}
+
+type controllerOverview struct {
+	Name    string              `json:"name"`
+	UUID    string              `json:"uuid"`
+	Cloud   string              `json:"cloud"`
+	Region  string              `json:"region,omitempty"`
+	Version string              `json:"agent-version"`
+	Models  int                 `json:"models"`
+	Status  params.EntityStatus `json:"status"`
+}
+
+type count struct {
+	Name        string `json:"name"`
+	Controllers int    `json:"controllers"`
+	Models      int    `json:"models"`
+}
+
+func estateOverview(ctx context.Context, c *Connection) (overview, error) {
+	o, err := c.server.Estate.Overview(ctx, *c.user)
+	counted := func(n estate.Count) count { return count(n) }
+	return overview{
+		Controllers: each(o.Controllers, func(c estate.ControllerOverview) controllerOverview {
+			return controllerOverview{
+				Name: c.Name, UUID: c.UUID, Cloud: c.Cloud, Region: c.Region, Version: c.AgentVersion, Models: c.Models,
+				Status: controllerInfo(c.Controller).Status,
+			}
+		}),
+		Clouds: each(o.Clouds, counted), Versions: each(o.Versions, counted),
+		Models: o.Models, Dying: o.Dying, Gone: o.Gone,
+	}, err
+}
+
+// later are methods of the facade for work that JIMM cannot do yet.
+func later(what string) method {
+	return refuse(estate.CodeNotImplemented, fmt.Sprintf("JIMM cannot %s yet", what))
+}

@@ -1,0 +1,91 @@
+package jq_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"jimm/workload/estate"
+	"jimm/workload/jq"
+)
+
+// run runs a program on documents, and returns what it finds in each.
+func run(t *testing.T, r *jq.Runner, patience time.Duration, program string, documents ...string) ([]estate.QueryResult, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	in := make(chan estate.QueryDocument, len(documents))
+	for i, d := range documents {
+		in <- estate.QueryDocument{Key: fmt.Sprint(i), Document: json.RawMessage(d)}
+	}
+	close(in)
+	var found []estate.QueryResult
+	err := r.Run(ctx, program, patience, in, func(result estate.QueryResult) { found = append(found, result) })
+	return found, err
+}
+
+func TestAProgramRunsOnEachDocument(t *testing.T) {
+	found, err := run(t, new(jq.Runner), time.Second, `.a[] | . * 2`, `{"a": [1, 2]}`, `{"a": []}`, `{"a": "x"}`, `{"a": [12345678901234567890]}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := ""
+	for _, r := range found {
+		got += fmt.Sprintf("%s: %s %s\n", r.Key, r.Results, r.Error)
+	}
+	want := "0: [2 4] \n1: [] \n2: [] cannot iterate over: string (\"x\")\n3: [24691357802469135780] \n"
+	if got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
+func TestAHostileProgramIsStopped(t *testing.T) {
+	t.Setenv("JIMM_SECRET", "for nobody")
+	r := &jq.Runner{Memory: 128 << 20, Results: 1 << 20}
+	for name, test := range map[string]struct{ program, code, text string }{
+		"no program":                  {"def f: .; f |", estate.CodeBadRequest, "not a jq program"},
+		"nested without end":          {strings.Repeat("(", 60_000), estate.CodeBadRequest, "not a jq program"},
+		"that never ends":             {"def f: f; f", "", "too long"},
+		"that never ends to repeat":   {"[repeat(1)] | length", "", "too long"},
+		"that wants all memory":       {`[range(1e10)] | length`, estate.CodeTooLarge, "too much memory"},
+		"that makes a long string":    {`reduce range(30) as $i ("xxxxxxxxxx"; . + .) | length`, estate.CodeTooLarge, "too much memory"},
+		"that nests without end":      {`def f: [f]; f`, estate.CodeTooLarge, "too much memory"},
+		"that finds too much":         {`"x" * 2000000`, estate.CodeTooLarge, "more than can be sent"},
+		"with too many results":       {`range(1e9)`, "", "more than"},
+		"that looks at files":         {`input`, estate.CodeBadRequest, "not allowed"},
+		"that looks at modules":       {`import "a" as a; .`, estate.CodeBadRequest, "not a jq program"},
+		"that looks at the secrets":   {`if env == {} and $ENV == {} then error("nothing to see") else . end`, "", "nothing to see"},
+		"that halts":                  {`halt_error`, "", "halt"},
+		"that reads what is not JSON": {`"[[" | fromjson`, "", "fromjson"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			patience := 300 * time.Millisecond
+			if test.code == estate.CodeTooLarge {
+				patience = 30 * time.Second // memory goes first
+			}
+			found, err := run(t, r, patience, test.program, `{}`)
+			text := fmt.Sprint(err)
+			if err == nil && len(found) == 1 {
+				text = found[0].Error
+			}
+			if estate.CodeOf(err) != test.code || !strings.Contains(text, test.text) {
+				t.Errorf("it ends with %q (code %q), want %q (%q)", text, estate.CodeOf(err), test.text, test.code)
+			}
+		})
+	}
+}
+
+func TestAProgramEndsWithWhoeverWantedIt(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	in := make(chan estate.QueryDocument, 1)
+	in <- estate.QueryDocument{Key: "0", Document: json.RawMessage(`{}`)}
+	close(in)
+	err := new(jq.Runner).Run(ctx, "def f: f; f", time.Hour, in, func(estate.QueryResult) {})
+	if err == nil || !strings.Contains(err.Error(), "too long") {
+		t.Errorf("it ends with %v", err)
+	}
+}
