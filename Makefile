@@ -98,8 +98,9 @@ generate: docs ## make all generated files anew
 	$(GO) generate ./...
 
 .PHONY: docs
-docs: ## make the reference pages of the commands jaas and jimmctl anew
+docs: ## make the reference pages of the commands jaas and jimmctl, and of the metrics, anew
 	$(GO) test -vet=off -count=1 ./workload/cli ./workload/cmd/jimmctl -run TestReferencePages -update
+	$(GO) test -vet=off -count=1 ./workload/dev -run TestTheInternalListener -update
 
 .PHONY: clean
 clean: ## remove bin/ and the linter; not .jimmdev/ nor the built juju programs

@@ -4,6 +4,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"flag"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -11,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"jimm/workload/dev"
 	"jimm/workload/observe"
@@ -71,6 +75,42 @@ func sample(t *testing.T, metrics, series string) float64 {
 	return v
 }
 
+var update = flag.Bool("update", false, "make the reference of metrics anew")
+
+// compareReference compares metrics with docs/reference/metrics.md.
+func compareReference(t *testing.T, families []observe.Family) {
+	t.Helper()
+	const path = "../../docs/reference/metrics.md"
+	var b strings.Builder
+	b.WriteString(`# Metrics
+
+What ` + "`/metrics`" + ` at the internal address shows of JIMM itself, made from the program by ` + "`make docs`" + `. Durations are in seconds. Beside these
+there are Go's own (` + "`go_…`" + `) and the process's (` + "`process_…`" + `). [How to observe JIMM](../howto/observe.md) says what to do with them.
+
+| metric | type | labels | meaning |
+|---|---|---|---|
+`)
+	for _, f := range families {
+		labels := "–"
+		if len(f.Labels) > 0 {
+			labels = "`" + strings.Join(f.Labels, "`, `") + "`"
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", f.Name, f.Type, labels, f.Help)
+	}
+	if *update {
+		if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(b.String(), string(text)); diff != "" {
+		t.Errorf("docs/reference/metrics.md is old; make docs makes it anew\n%s", diff)
+	}
+}
+
 func TestTheInternalListenerTellsWhatGoesOn(t *testing.T) {
 	s, err := dev.Start(t.Context(), dev.Options{Dir: t.TempDir(), Juju: "sim"})
 	if err != nil {
@@ -128,6 +168,7 @@ func TestTheInternalListenerTellsWhatGoesOn(t *testing.T) {
 			t.Error("a client can make up labels")
 		}
 	})
+	t.Run("the reference lists them all", func(t *testing.T) { compareReference(t, s.Server.Metrics()) })
 	t.Run("status lists what JIMM depends on", func(t *testing.T) {
 		_, body := get(t, s, "/debug/status")
 		var findings map[string]observe.Finding

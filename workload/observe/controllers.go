@@ -30,6 +30,13 @@ func (i Controllers) Dial(ctx context.Context, c estate.Controller) (context.Con
 	}
 }
 
+// answered reports errors that a controller has answered with: it works, and
+// says no.
+func answered(err error) bool {
+	code := estate.CodeOf(err)
+	return code != "" && code != estate.CodeConnectionFailed
+}
+
 // Call implements juju.Observer.
 func (i Controllers) Call(ctx context.Context, c estate.Controller, facade, method string) (context.Context, func(error)) {
 	ctx, end := i.span(ctx, "jimm.juju-rpc", outgoing,
@@ -45,7 +52,7 @@ func (i Controllers) Call(ctx context.Context, c estate.Controller, facade, meth
 			i.callDuration.WithLabelValues(facade, method, c.Name).Observe(took)
 		}
 		failed := i.callErrors.WithLabelValues(facade, method, c.Name)
-		if err != nil && !gaveUp(err) {
+		if err != nil && !gaveUp(err) && !answered(err) {
 			failed.Inc()
 		}
 	}

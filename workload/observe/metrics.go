@@ -96,7 +96,7 @@ func newFamilies(r prometheus.Registerer) families {
 	f.secretsErrors = counter("jimm_vault_error_total", "Calls of the secrets' store that failed; a secret that is not there is no failure.", "method")
 
 	f.callDuration = histogram(few, "jimm_juju_call_duration_seconds", "Calls that JIMM makes of controllers; not what passes through on model connections.", "facade", "method", "controller")
-	f.callErrors = counter("jimm_juju_error_total", "Calls of controllers that failed, those that the controller refused among them.", "facade", "method", "controller")
+	f.callErrors = counter("jimm_juju_error_total", "Calls of controllers that failed; one that the controller refused with a code has been answered.", "facade", "method", "controller")
 	f.pingDuration = histogram(few, "jimm_juju_ping_duration_seconds", "Pings of controllers.", "controller")
 	f.dialDuration = histogram(few, "jimm_juju_dial_duration_seconds", "Connecting to controllers, without the login.", "controller")
 	f.dialErrors = counter("jimm_juju_dial_error_total", "Controllers that could not be connected to.", "controller")

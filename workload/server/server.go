@@ -211,6 +211,9 @@ func New(ctx context.Context, c Config, a Adapters) (*Server, error) {
 	return s, nil
 }
 
+// Metrics are the server's own, as the reference describes them.
+func (s *Server) Metrics() []observe.Family { return s.watch.Families() }
+
 // InternalHandler serves those who run JIMM: metrics, health, profiles. Nobody
 // else must reach it.
 func (s *Server) InternalHandler() http.Handler { return s.internal }
