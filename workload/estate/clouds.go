@@ -47,19 +47,11 @@ func (e *Estate) CloudUsers(ctx context.Context, u User, name string) ([]params.
 	if !admin {
 		return []params.CloudUserInfo{{UserName: u.Name, Access: AccessAddModel}}, nil
 	}
-	access := map[string]string{}
-	for _, level := range accessLevels[KindCloud] {
-		users, err := e.Permissions.ListUsers(ctx, level.relation, object)
-		if err != nil {
-			return nil, err
-		}
-		for _, name := range users {
-			if name == EveryoneID {
-				name = EveryoneUser
-			}
-			access[name] = level.word
-		}
+	access, err := e.usersWithAccess(ctx, object)
+	if err != nil {
+		return nil, err
 	}
+	access[u.Name] = AccessAdmin
 	list := make([]params.CloudUserInfo, 0, len(access))
 	for name, word := range access {
 		list = append(list, params.CloudUserInfo{UserName: name, Access: word})

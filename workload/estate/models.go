@@ -485,22 +485,11 @@ func (e *Estate) modelUsers(ctx context.Context, u User, m Model, admin, writer 
 		}
 		return []params.ModelUserInfo{{UserName: u.Name, Access: params.UserAccessPermission(access)}}, nil
 	}
-	access := map[string]string{}
-	for _, level := range []struct {
-		relation Relation
-		word     string
-	}{{Reader, AccessRead}, {Writer, AccessWrite}, {Administrator, AccessAdmin}} {
-		users, err := e.Permissions.ListUsers(ctx, level.relation, m.Object())
-		if err != nil {
-			return nil, err
-		}
-		for _, name := range users {
-			if name == EveryoneID {
-				name = EveryoneUser
-			}
-			access[name] = level.word
-		}
+	access, err := e.usersWithAccess(ctx, m.Object())
+	if err != nil {
+		return nil, err
 	}
+	access[u.Name] = AccessAdmin
 	list := make([]params.ModelUserInfo, 0, len(access))
 	for name, word := range access {
 		list = append(list, params.ModelUserInfo{UserName: name, Access: params.UserAccessPermission(word)})

@@ -95,18 +95,9 @@ func (e *Estate) describeOffer(ctx context.Context, u User, o Offer, access stri
 	if access != AccessAdmin || !allUsers {
 		return d, nil
 	}
-	held := map[string]string{}
-	for _, level := range accessLevels[KindOffer] {
-		users, err := e.Permissions.ListUsers(ctx, level.relation, o.Object())
-		if err != nil {
-			return d, err
-		}
-		for _, name := range users {
-			if name == EveryoneID {
-				name = EveryoneUser
-			}
-			held[name] = level.word
-		}
+	held, err := e.usersWithAccess(ctx, o.Object())
+	if err != nil {
+		return d, err
 	}
 	held[u.Name] = access
 	d.Users = nil
