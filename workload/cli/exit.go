@@ -30,13 +30,19 @@ type UsageError string
 
 func (e UsageError) Error() string { return string(e) }
 
-// Exit is an error with the exit code of the program.
+// Exit is an error with the exit code of the program. Without Err all has been
+// said, and nothing is printed.
 type Exit struct {
 	Code int
 	Err  error
 }
 
-func (e *Exit) Error() string { return e.Err.Error() }
+func (e *Exit) Error() string {
+	if e.Err == nil {
+		return ""
+	}
+	return e.Err.Error()
+}
 
 // Unwrap returns the error without the code.
 func (e *Exit) Unwrap() error { return e.Err }

@@ -76,7 +76,7 @@ func (j *JAAS) Main(ctx context.Context, args []string) int {
 	case ctx.Err() != nil:
 		fmt.Fprintln(j.Stderr, "ERROR interrupted")
 		code = ExitFailure
-	default:
+	case err.Error() != "":
 		fmt.Fprintf(j.Stderr, "ERROR %s\n", j.spell(err.Error()))
 	}
 	return code

@@ -170,6 +170,13 @@ func (s *server) answer(full, method string, raw json.RawMessage) any {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.calls = append(s.calls, call{method, p})
+	// A list is successive answers, the last of which stays.
+	if list, ok := result.([]any); ok {
+		if len(list) > 1 {
+			s.answers[method] = list[1:]
+		}
+		return list[0]
+	}
 	return result
 }
 

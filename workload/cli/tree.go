@@ -52,16 +52,35 @@ func sections() []section {
 			{"import-model", "import-model", (*JAAS).importModel},
 			{"update-migrated-model", "update-migrated-model", (*JAAS).updateMigratedModel},
 		}},
-		{"Groups and roles", []entry{}},
+		{"Groups and roles", []entry{
+			{"groups", "auth group list", (*JAAS).groups},
+			{"add-group", "auth group add", (*JAAS).addGroup},
+			{"rename-group", "auth group rename", (*JAAS).renameGroup},
+			{"remove-group", "auth group remove", (*JAAS).removeGroup},
+			{"roles", "auth role list", (*JAAS).roles},
+			{"add-role", "auth role add", (*JAAS).addRole},
+			{"rename-role", "auth role rename", (*JAAS).renameRole},
+			{"remove-role", "auth role remove", (*JAAS).removeRole},
+		}},
 		{"Permissions", []entry{
 			{"add-permission", "auth relation add", (*JAAS).addPermission},
 			{"remove-permission", "auth relation remove", (*JAAS).removePermission},
+			{"check-permission", "auth relation check", (*JAAS).checkPermission},
+			{"permissions", "auth relation list", (*JAAS).permissions},
+			{"explain-permission", "auth relation explain", (*JAAS).explainPermission},
 		}},
 		{"Sessions", []entry{
 			{"sessions", "sessions", (*JAAS).sessions},
 			{"revoke-session", "revoke-session", (*JAAS).revokeSession},
 		}},
-		{"Audit log", []entry{}},
+		{"Signing keys", []entry{
+			{"signing-keys", "signing-keys", (*JAAS).signingKeys},
+			{"rotate-keys", "rotate-keys", (*JAAS).rotateKeys},
+		}},
+		{"Audit log", []entry{
+			{"grant-audit-log", "grant-audit-log-access", (*JAAS).grantAuditLog},
+			{"revoke-audit-log", "revoke-audit-log-access", (*JAAS).revokeAuditLog},
+		}},
 	}
 }
 
