@@ -185,6 +185,7 @@ func (p *peer) destroy(r *rpc.Request) (any, error) {
 
 // world is what the gateway asks: who may do what, and where things are.
 type world struct {
+	gateway    *Gateway
 	controller *controller
 	mu         sync.Mutex
 	// may is what alice may get beside reading the model.
@@ -299,6 +300,7 @@ func start(t *testing.T, change func(*Config)) (*world, string) {
 		change(&config)
 	}
 	g := New(config)
+	w.gateway = g
 	mux := http.NewServeMux()
 	serve := func(w http.ResponseWriter, r *http.Request) { g.ServeModel(w, r, r.PathValue("uuid")) }
 	mux.HandleFunc("/model/{uuid}/api", serve)
