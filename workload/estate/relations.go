@@ -32,24 +32,7 @@ func (e *Estate) AddRelations(ctx context.Context, u User, list []Relationship) 
 	if err != nil {
 		return err
 	}
-	for _, t := range tuples {
-		if t.Subject.Kind == KindUser && t.Subject.ID != EveryoneID {
-			if err := e.Store.EnsureIdentity(ctx, t.Subject.ID); err != nil {
-				return err
-			}
-		}
-	}
-	e.step("relations resolved")
-	if err := e.Permissions.Write(ctx, tuples, nil); err != nil {
-		return err
-	}
-	// A group that was removed meanwhile may have been cleaned of its tuples
-	// before these were there. Nobody gets such a UUID again: what is left
-	// behind by a crash here gives nobody anything once the members are gone.
-	if err := e.stillThere(ctx, tuples); err != nil {
-		return errors.Join(err, e.Permissions.Write(context.WithoutCancel(ctx), nil, tuples))
-	}
-	return nil
+	return e.writeRelations(ctx, tuples, nil)
 }
 
 // RemoveRelations removes tuples, with the same rules; that one is not there
@@ -60,7 +43,53 @@ func (e *Estate) RemoveRelations(ctx context.Context, u User, list []Relationshi
 	if err != nil {
 		return err
 	}
-	return e.Permissions.Write(ctx, nil, tuples)
+	return e.writeRelations(ctx, nil, tuples)
+}
+
+// ChangeRelations adds and removes tuples with the rules of both. Up to 100 are
+// all changed or none. CodeBadRequest if one is to be both added and removed.
+func (e *Estate) ChangeRelations(ctx context.Context, u User, add, remove []Relationship) error {
+	if len(add) == 0 {
+		return e.RemoveRelations(ctx, u, remove)
+	}
+	if len(remove) == 0 {
+		return e.AddRelations(ctx, u, add)
+	}
+	added, err := e.resolveFor(ctx, u, add, false)
+	if err != nil {
+		return err
+	}
+	removed, err := e.resolveFor(ctx, u, remove, true)
+	if err != nil {
+		return err
+	}
+	for _, t := range removed {
+		if slices.Contains(added, t) {
+			return Errorf(CodeBadRequest, "cannot both add and remove %q", clip(t.String()))
+		}
+	}
+	return e.writeRelations(ctx, added, removed)
+}
+
+func (e *Estate) writeRelations(ctx context.Context, add, remove []Tuple) error {
+	for _, t := range add {
+		if t.Subject.Kind == KindUser && t.Subject.ID != EveryoneID {
+			if err := e.Store.EnsureIdentity(ctx, t.Subject.ID); err != nil {
+				return err
+			}
+		}
+	}
+	e.step("relations resolved")
+	if err := e.Permissions.Write(ctx, add, remove); err != nil {
+		return err
+	}
+	// A group that was removed meanwhile may have been cleaned of its tuples
+	// before these were there. Nobody gets such a UUID again: what is left
+	// behind by a crash here gives nobody anything once the members are gone.
+	if err := e.stillThere(ctx, add); err != nil {
+		return errors.Join(err, e.Permissions.Write(context.WithoutCancel(ctx), nil, add))
+	}
+	return nil
 }
 
 // CheckRelation answers whether a subject has a relation to a target. Needs

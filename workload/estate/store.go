@@ -17,6 +17,7 @@ type Store interface {
 	OfferStore
 	IdentityStore
 	ProfileStore
+	ResourceStore
 	UsersetStore
 	SessionStore
 	Signals

@@ -51,4 +51,37 @@ type IdentityStore interface {
 	EnsureIdentity(ctx context.Context, name string) error
 	// Identity returns one; an Error with CodeUserNotFound if there is none.
 	Identity(ctx context.Context, name string) (Identity, error)
+	// Identities returns those whose name or display name holds match, by name;
+	// total is how many there are without the bounds.
+	Identities(ctx context.Context, match string, limit, offset int) (page []Identity, total int, err error)
+	// IdentitiesNamed returns those of these names that there are, by name.
+	IdentitiesNamed(ctx context.Context, names []string) ([]Identity, error)
+}
+
+// Identity returns what is remembered about a user. Needs administrator of JIMM.
+// CodeUserNotFound if there is nothing.
+func (e *Estate) Identity(ctx context.Context, u User, name string) (Identity, error) {
+	if err := e.requireAdmin(ctx, u); err != nil {
+		return Identity{}, err
+	}
+	return e.Store.Identity(ctx, spelling(name))
+}
+
+// ListIdentities returns users, service accounts among them, whose name or
+// display name holds match (empty: all), by name, and how many there are
+// altogether. Needs administrator of JIMM.
+func (e *Estate) ListIdentities(ctx context.Context, u User, match string, limit, offset int) ([]Identity, int, error) {
+	if err := e.requireAdmin(ctx, u); err != nil {
+		return nil, 0, err
+	}
+	return e.Store.Identities(ctx, match, limit, offset)
+}
+
+// IdentitiesNamed returns those of these users that are known, by name. Needs
+// administrator of JIMM.
+func (e *Estate) IdentitiesNamed(ctx context.Context, u User, names []string) ([]Identity, error) {
+	if err := e.requireAdmin(ctx, u); err != nil {
+		return nil, err
+	}
+	return e.Store.IdentitiesNamed(ctx, names)
 }

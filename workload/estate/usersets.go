@@ -244,6 +244,15 @@ func (e *Estate) ListUsersets(ctx context.Context, u User, kind Kind, match stri
 	return e.Store.Usersets(ctx, kind, match, min(limit, MaxUsersets), max(offset, 0))
 }
 
+// UsersetsByUUID returns those of these groups and roles that there are. Needs
+// administrator of JIMM.
+func (e *Estate) UsersetsByUUID(ctx context.Context, u User, uuids []string) ([]Userset, error) {
+	if err := e.requireAdmin(ctx, u); err != nil {
+		return nil, err
+	}
+	return e.Store.UsersetsByUUID(ctx, uuids)
+}
+
 // stillThere fails with CodeNotFound if a group or role in the tuples has been
 // removed in the meantime.
 func (e *Estate) stillThere(ctx context.Context, tuples []Tuple) error {
