@@ -29,6 +29,8 @@ import (
 	"jimm/workload/juju"
 	"jimm/workload/macaroons"
 	"jimm/workload/observe"
+	"jimm/workload/openfga"
+	"jimm/workload/rebac"
 	"jimm/workload/rpc"
 	"jimm/workload/web"
 )
@@ -190,11 +192,18 @@ func New(ctx context.Context, c Config, a Adapters) (*Server, error) {
 		TrustedProxies: c.TrustedProxies,
 		Origins:        origins,
 	}
+	auth := &web.Auth{
+		Browsers: a.Logins, Tokens: a.Logins, Person: e.Whoami, Dashboard: c.Dashboard, Prefix: c.Prefix, MaxAge: c.CookieLife, Secure: c.SecureCookies,
+		Origins: origins, Now: time.Now, Log: c.Log,
+	}
 	if c.Dashboard != "" {
-		routes.Auth = (&web.Auth{
-			Browsers: a.Logins, Person: e.Whoami, Dashboard: c.Dashboard, Prefix: c.Prefix, MaxAge: c.CookieLife, Secure: c.SecureCookies,
-			Origins: origins, Now: time.Now, Log: c.Log,
-		}).Handler()
+		routes.Auth = auth.Handler()
+	}
+	routes.Admin, err = rebac.Handler(rebac.Config{
+		Estate: e, Authenticate: auth.Identify, Language: openfga.Language, Prefix: c.Prefix, Log: c.Log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cannot serve the admin API: %w", err)
 	}
 	s.handler, s.controllers = web.Handler(routes), web.ControllersHandler(routes)
 	const connections, help = "jimm_websocket_concurrent_connections", "Websockets of clients: of controller connections (api), model connections (model) and log streams (log)."

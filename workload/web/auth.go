@@ -35,6 +35,7 @@ type Browsers interface {
 // Auth serves /auth/...: logins by browser, for the Juju dashboard.
 type Auth struct {
 	Browsers Browsers
+	Tokens   Tokens
 	// Person returns what is known of a user who has logged in.
 	Person func(ctx context.Context, u estate.User) (estate.Identity, error)
 	// Dashboard is where browsers land after a login: this URL and no other.

@@ -59,7 +59,7 @@ func site(b *browsers) http.Handler {
 	}
 	nothing := http.NotFoundHandler()
 	return web.Handler(web.Routes{
-		Prefix: "/blue", Origins: origins, Auth: auth.Handler(), API: nothing, Log: nothing, Transfer: nothing, Macaroons: nothing,
+		Prefix: "/blue", Origins: origins, Auth: auth.Handler(), API: nothing, Admin: nothing, Log: nothing, Transfer: nothing, Macaroons: nothing,
 		Model: func(http.ResponseWriter, *http.Request, string) {},
 	})
 }

@@ -18,6 +18,11 @@ type Origins struct {
 	Allowed func() []string
 }
 
+// Alone returns JIMM's own origin without those of other sites.
+func (o Origins) Alone() Origins {
+	return Origins{Own: o.Own, Allowed: func() []string { return nil }}
+}
+
 // Allows reports whether a page of this origin is one of ours.
 func (o Origins) Allows(origin string) bool {
 	return origin != "" && (origin == o.Own || slices.Contains(o.Allowed(), origin))

@@ -35,6 +35,8 @@ type Routes struct {
 	Origins Origins
 	// Auth serves logins by browser, /auth/...; nil where there are none.
 	Auth http.Handler
+	// Admin serves the API of administrators, /rebac/...
+	Admin http.Handler
 	// Macaroons confirms to controllers who may consume an offer: /macaroons/...
 	Macaroons http.Handler
 	// Observe, where set, wraps all of it; it sees the pattern of a request.
@@ -60,6 +62,8 @@ func Handler(r Routes) http.Handler {
 	mux.Handle("/", r.Transfer)
 	mux.Handle("GET "+keySetPath, keySet(r.KeySet))
 	mux.Handle(macaroonsPath, r.Macaroons)
+	// Only pages of JIMM's own origin, whatever others may do elsewhere.
+	mux.Handle("/rebac/", r.Origins.Alone().Protect(r.Admin))
 	if r.Auth != nil {
 		mux.Handle("/auth/", r.Auth)
 	}
