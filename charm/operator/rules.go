@@ -1,61 +1,59 @@
 package operator
 
 import (
-	"embed"
 	"encoding/json"
+	"io/fs"
 	"path"
 	"strings"
 
 	"gopkg.in/yaml.v3"
 
 	"jimm/charm/relation"
+	"jimm/observability"
 )
 
-// observed has a Prometheus rule file and a Grafana dashboard for each thing to
-// watch.
-//
-//go:embed observed
-var observed embed.FS
-
-// alertRules are the rules of observed/*.yaml, by the stem of their file.
+// alertRules are those of JIMM, by the name of their group.
 func alertRules() map[string][]relation.AlertRule {
 	rules := map[string][]relation.AlertRule{}
-	each(".yaml", func(stem string, text []byte) {
-		var file []relation.AlertRule
+	each("prometheus", func(_ string, text []byte) {
+		var file struct {
+			Groups []struct {
+				Name  string               `yaml:"name"`
+				Rules []relation.AlertRule `yaml:"rules"`
+			} `yaml:"groups"`
+		}
 		if err := yaml.Unmarshal(text, &file); err != nil {
 			panic(err) // a file of ours, which tests read
 		}
-		rules[stem] = file
+		for _, group := range file.Groups {
+			rules[group.Name] = append(rules[group.Name], group.Rules...)
+		}
 	})
 	return rules
 }
 
-// dashboardFiles are observed/*.json.
+// dashboardFiles are the dashboards of JIMM, by the stem of their file.
 func dashboardFiles() map[string][]byte {
 	files := map[string][]byte{}
-	each(".json", func(stem string, text []byte) {
+	each("grafana", func(name string, text []byte) {
 		if !json.Valid(text) {
-			panic(stem + " is not JSON") // a file of ours, which tests read
+			panic(name + " is not JSON") // a file of ours, which tests read
 		}
-		files[stem] = text
+		files[strings.TrimSuffix(name, path.Ext(name))] = text
 	})
 	return files
 }
 
-func each(suffix string, do func(stem string, text []byte)) {
-	entries, err := observed.ReadDir("observed")
+func each(folder string, do func(name string, text []byte)) {
+	entries, err := observability.Files.ReadDir(folder)
 	if err != nil {
 		panic(err) // it is built in
 	}
 	for _, entry := range entries {
-		stem, found := strings.CutSuffix(entry.Name(), suffix)
-		if !found {
-			continue
-		}
-		text, err := observed.ReadFile(path.Join("observed", entry.Name()))
+		text, err := fs.ReadFile(observability.Files, path.Join(folder, entry.Name()))
 		if err != nil {
 			panic(err)
 		}
-		do(stem, text)
+		do(entry.Name(), text)
 	}
 }

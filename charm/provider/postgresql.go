@@ -15,6 +15,8 @@ type PostgreSQL struct {
 	Endpoint string
 	// User makes a database and a user of it, or finds them, and gives the password.
 	User func(ctx context.Context, database, user string) (password string, err error)
+	// Name, if set, gives the database another name than was asked for.
+	Name func(asked string) string
 	// CA, if there is one, is told with TLS on; else TLS is off.
 	CA string
 }
@@ -29,6 +31,9 @@ func (p *PostgreSQL) Handle(ctx context.Context, tools hook.Tools, event hook.Ev
 		request, err := relation.ParseDatabaseRequest(bag)
 		if err != nil || request.Database == "" {
 			return err
+		}
+		if p.Name != nil {
+			request.Database = p.Name(request.Database)
 		}
 		user := "relation_id_" + l.number()
 		password, err := p.User(ctx, request.Database, user)

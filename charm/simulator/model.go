@@ -292,6 +292,9 @@ func (m *Model) Step(ctx context.Context) (ran bool, err error) {
 	return true, u.run(ctx, e)
 }
 
+// Shuffle gives the numbers from 0 to n-1 in an order that follows from the seed.
+func (m *Model) Shuffle(n int) []int { return m.rand.Perm(n) }
+
 // pick chooses one of the events that Juju might run next.
 func (m *Model) pick() (*Unit, pending, bool) {
 	type choice struct {

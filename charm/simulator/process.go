@@ -148,7 +148,15 @@ func (m *Model) runProgram(ctx context.Context, c *hookContext, r Root) error {
 	if err := server.Register(answering); err != nil {
 		return err
 	}
-	go server.Accept(listener)
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return // the run is over
+			}
+			go server.ServeConn(conn)
+		}
+	}()
 
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -141,6 +142,8 @@ func (p *Pod) container() error {
 		for name, text := range map[string]string{
 			"etc/passwd": "root:x:0:0::/root:/bin/false\n_daemon_:x:584792:584792::/:/bin/false\n", "etc/group": "root:x:0:\n_daemon_:x:584792:\n",
 			"etc/hosts": "127.0.0.1 localhost\n", "etc/resolv.conf": "",
+			// All that Pebble wants of /proc.
+			"proc/sys/kernel/random/boot_id": fmt.Sprintf("00000000-0000-4000-8000-%012d\n", p.life),
 		} {
 			file := filepath.Join(r, name)
 			if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
@@ -196,12 +199,13 @@ func (p *Pod) Boot() error {
 	p.mu.Lock()
 	p.daemon, p.ended, p.client = cmd, ended, c
 	p.mu.Unlock()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		if _, err = c.SysInfo(); err == nil {
 			break
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("cannot reach Pebble: %w", err)
+			said, _ := os.ReadFile(log.Name())
+			return fmt.Errorf("cannot reach Pebble: %w: %s", err, said)
 		}
 	}
 	// The charm container sees the same socket at its own path.
@@ -333,6 +337,29 @@ func (p *Pod) Checks() (failed, recovered int) {
 		}
 	}
 	return failed, recovered
+}
+
+// Work tells what Pebble has been made to do to services, so that two looks can
+// be compared.
+func (p *Pod) Work() (string, error) {
+	p.mu.Lock()
+	c := p.client
+	p.mu.Unlock()
+	if c == nil {
+		return "", errors.New("the container does not run")
+	}
+	changes, err := c.Changes(&client.ChangesOptions{Selector: client.ChangesAll})
+	if err != nil {
+		return "", err
+	}
+	var work []string
+	for _, change := range changes {
+		if !strings.HasSuffix(change.Kind, "-check") {
+			work = append(work, change.Kind+" "+change.ID)
+		}
+	}
+	slices.Sort(work)
+	return strings.Join(work, ", "), nil
 }
 
 // Environment is what JIMM's process was started with, from /proc.
