@@ -19,7 +19,7 @@ version := $(shell git describe --tags --always --dirty 2>/dev/null || echo unre
 build := $(GO) build -trimpath -buildvcs=false -ldflags '-s -X main.version=$(version) -X main.commit=$(commit)' -o bin/
 
 # The folders with Go files of this module; .cache has other people's.
-go_dirs := $(wildcard workload charm integration rock bundle)
+go_dirs := $(wildcard workload charm integration rock bundle observability)
 staticcheck := .cache/bin/staticcheck
 # The packages that have tests of "make integration", one at a time since they
 # start controllers and measure.

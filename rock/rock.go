@@ -114,6 +114,8 @@ func (r Recipe) Layers(p Programs) ([][]File, error) {
 			{Name: "usr/bin/jimmctl", Mode: 0o755, Source: p.Jimmctl},
 			{Name: "usr/bin/jimmsrv", Mode: 0o755, Source: p.Jimmsrv},
 			{Name: "usr/share/jimm/openfga/authorisation_model.json", Mode: 0o644, Source: p.Model},
+			// Where the charm puts files, which Pebble writes as whom it runs.
+			{Name: "var/lib/jimm/", Mode: fs.ModeSticky | 0o777},
 			// Pebble runs as the daemon, or as root under Juju.
 			{Name: pebbleDir, Mode: 0o777},
 			{Name: pebbleDir + "layers/", Mode: 0o777},

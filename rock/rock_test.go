@@ -36,7 +36,7 @@ func TestTheImageHasTheFilesThatTheRecipeNames(t *testing.T) {
 		"usr/bin/jimmctl": "-rwxr-xr-x", "usr/bin/jimmsrv": "-rwxr-xr-x", "usr/bin/pebble": "-rwxr-xr-x",
 		"usr/share/doc/jimm/LICENSE":                      "-rw-r--r--",
 		"usr/share/jimm/openfga/authorisation_model.json": "-rw-r--r--",
-		"var/": "-rwxr-xr-x", "var/lib/": "-rwxr-xr-x", "var/lib/pebble/": "-rwxr-xr-x",
+		"var/": "-rwxr-xr-x", "var/lib/": "-rwxr-xr-x", "var/lib/pebble/": "-rwxr-xr-x", "var/lib/jimm/": "-rwxrwxrwx",
 		"var/lib/pebble/default/": "-rwxrwxrwx", "var/lib/pebble/default/layers/": "-rwxrwxrwx",
 		"var/lib/pebble/default/layers/001-rockcraft-jimm.yaml": "-rw-r--r--",
 	}

@@ -130,12 +130,12 @@ func (p *Pod) container() error {
 	if err := os.MkdirAll(filepath.Join(p.Path(), "charm/containers/jimm"), 0o755); err != nil {
 		return err
 	}
-	for _, dir := range []string{"charm/container", "var/lib/pebble/default", "var/lib/pebble/default/layers", "var/lib/jimm"} {
+	for _, dir := range []string{"charm/container", "var/lib/pebble/default", "var/lib/pebble/default/layers"} {
 		if err := os.Chown(filepath.Join(root, dir), user, user); err != nil {
 			return err
 		}
 	}
-	if err := errors.Join(os.Chmod(filepath.Join(root, "tmp"), 0o1777), os.Chmod(p.dir, 0o755)); err != nil {
+	if err := errors.Join(unix.Chmod(filepath.Join(root, "tmp"), 0o1777), unix.Chmod(filepath.Join(root, "var/lib/jimm"), 0o1777), os.Chmod(p.dir, 0o755)); err != nil {
 		return err
 	}
 	for _, r := range []string{root, p.Path()} {
@@ -274,15 +274,22 @@ func (p *Pod) Run(cmd *exec.Cmd) error {
 func (p *Pod) in(start func() error) error {
 	done := make(chan error)
 	go func() {
-		// The thread is not given back: it ends with this goroutine.
+		// The thread is not given back, unless it is the first of this process, which
+		// never ends: it must not stay in the pod, or it would count as a process of it.
 		runtime.LockOSThread()
+		home, err := os.Open("/proc/thread-self/ns/net")
+		if err != nil {
+			done <- err
+			return
+		}
+		defer func() { _ = home.Close() }()
 		f, err := os.Open("/run/netns/" + p.namespace)
 		if err == nil {
 			defer func() { _ = f.Close() }()
 			err = unix.Setns(int(f.Fd()), unix.CLONE_NEWNET)
 		}
 		if err == nil {
-			err = start()
+			err = errors.Join(start(), unix.Setns(int(home.Fd()), unix.CLONE_NEWNET))
 		}
 		done <- err
 	}()

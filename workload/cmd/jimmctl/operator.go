@@ -9,6 +9,8 @@ import (
 // operatorCommands are those that need the server's environment, and no login.
 func operatorCommands(j *cli.JAAS) []*cobra.Command {
 	return []*cobra.Command{
+		doctor(j),
 		migrateDatabase(j),
+		rotateSigningKeys(j),
 	}
 }

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"jimm/workload/cli"
+	"jimm/workload/config"
+	"jimm/workload/juju"
+	"jimm/workload/postgres"
+	"jimm/workload/sealed"
+)
+
+func rotateSigningKeys(j *cli.JAAS) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "rotate-signing-keys",
+		Short: "Begin to sign with the next key, on the machine of the server",
+		Long: `Begin to sign with the next key, on the machine of the server.
+
+It does what rotate-keys does, without a login: it needs the variables JIMM_DSN and
+JIMM_SECRET_STORAGE_KEYS of jimmsrv's environment. The next key signs as soon as it
+has been public for a day, and what the old one has signed stays valid, so nobody
+notices.`,
+		Example: "  jimmctl rotate-signing-keys",
+		Args:    cli.Arguments(),
+	}
+	out := j.NewOutput(cmd, "tabular", "yaml", "json")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		ctx := cmd.Context()
+		c, err := config.Environment()
+		if err != nil {
+			return fmt.Errorf("give this the environment that jimmsrv has:\n%w", err)
+		}
+		store, err := postgres.Open(ctx, c.DSN, postgres.Options{})
+		if err != nil {
+			return err
+		}
+		defer store.Close()
+		secrets, err := sealed.New(store.Pool(), c.SecretKeys...)
+		if err != nil {
+			return err
+		}
+		keys, err := juju.OpenKeys(ctx, secrets, juju.KeyOptions{MaxAge: c.KeyMaxAge})
+		if err != nil {
+			return err
+		}
+		if err := keys.Rotate(ctx, false); err != nil {
+			return fmt.Errorf("cannot rotate the signing keys: %w", err)
+		}
+		schedule, err := keys.Schedule(ctx)
+		if err != nil {
+			return err
+		}
+		result := signingKeys{}
+		for _, key := range schedule.Keys {
+			result = append(result, signingKey{key.ID, string(key.State), key.SignsFrom.UTC()})
+		}
+		return out.Print(result, result.table)
+	}
+	return cmd
+}
+
+// signingKeys are what rotate-signing-keys prints.
+type signingKeys []signingKey
+
+type signingKey struct {
+	ID        string    `json:"id"`
+	State     string    `json:"state"`
+	SignsFrom time.Time `json:"signs-from"`
+}
+
+func (k signingKeys) table(t *cli.Table) {
+	t.Row("Key", "State", "Signs from")
+	for _, key := range k {
+		t.Row(key.ID, key.State, key.SignsFrom.Format(time.RFC3339))
+	}
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
