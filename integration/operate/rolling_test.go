@@ -99,7 +99,10 @@ func TestARollingRestartUnderLoadLosesNothing(t *testing.T) {
 			}
 		}
 	}
-	// What a client was told is in the audit log, too: it was flushed.
+	// What a client was told is in the audit log, too: it is flushed at a stop.
+	for _, u := range units {
+		u.stop()
+	}
 	audited := w.audited(t, "CreateModel")
 	for _, name := range slices.Sorted(maps.Keys(l.made)) {
 		if !audited[name] {

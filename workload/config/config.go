@@ -118,7 +118,7 @@ func read(v *variables) Config {
 	if (c.TLSCertificate == "") != (c.TLSKey == "") {
 		v.fail("JIMM_TLS_CERT", "and JIMM_TLS_KEY go together: set both, or neither where a proxy in front ends TLS")
 	}
-	if c.DSN != "" && !strings.HasPrefix(c.DSN, "postgres://") && !strings.HasPrefix(c.DSN, "postgresql://") && !strings.Contains(c.DSN, "=") {
+	if c.DSN != "" && !strings.HasPrefix(c.DSN, "postgres://") && !strings.HasPrefix(c.DSN, "postgresql://") && !strings.HasPrefix(c.DSN, "pgx:") && !strings.Contains(c.DSN, "=") {
 		v.fail("JIMM_DSN", "must be a PostgreSQL connection string")
 	}
 	for _, name := range c.Admins {

@@ -14,6 +14,8 @@ func elsewhere(v *variables) {
 		"JIMM_JWKS_PRIVATE_KEY_PATH":             signingKeys,
 		"BAKERY_PRIVATE_KEY":                     bakery,
 		"BAKERY_PUBLIC_KEY":                      bakery,
+		"JIMM_DASHBOARD_LOCATION":                "where browsers land is JIMM_DASHBOARD_FINAL_REDIRECT_URL, and no client asks for another place",
+		"INSECURE_SECRET_STORAGE":                "secrets in PostgreSQL are always sealed, with JIMM_SECRET_STORAGE_KEYS",
 		"JIMM_LOG_SQL":                           "queries are in the metrics and traces, by the method that makes them",
 		"JIMM_MACAROON_EXPIRY_DURATION":          "what is confirmed to controllers is valid for 15 minutes, as their own confirmations are",
 		"JIMM_BOOTSTRAP_LOGIN_TOKEN_REFRESH_URL": "it is always https://JIMM_DNS_NAME/.well-known/jwks.json",

@@ -99,7 +99,7 @@ func TestABadFileIsRefused(t *testing.T) {
 func TestNoSecretIsShown(t *testing.T) {
 	const hush = "hush-do-not-show"
 	for _, dsn := range []string{
-		"postgres://jimm:" + hush + "@db/jimm", "postgres://db/jimm?user=jimm&password=" + hush,
+		"postgres://jimm:" + hush + "@db/jimm", "pgx://jimm:" + hush + "@db/jimm", "postgres://db/jimm?user=jimm&password=" + hush,
 		"host=db user=jimm password=" + hush, "host=db password='" + hush + " \\'more'", "postgres://jimm:%zz" + hush + "@db/jimm",
 	} {
 		l, err := Load(append(good(), "JIMM_DSN="+dsn, "OPENFGA_TOKEN="+hush, "JIMM_OAUTH_CLIENT_SECRET="+hush, "BAKERY_PRIVATE_KEY="+hush), "")
@@ -158,5 +158,23 @@ func TestChangesAreNamed(t *testing.T) {
 	want := []string{"JIMM_CONFIG_FILE", "JIMM_LOG_LEVEL", "JIMM_TLS_CERT", "JIMM_TLS_KEY", "OPENFGA_TOKEN"}
 	if !slices.Equal(got, want) {
 		t.Errorf("changed are %v, not %v", got, want)
+	}
+}
+
+func TestEveryNameOfJIMMElsewhereIsKnown(t *testing.T) {
+	v := newVariables(nil)
+	read(v)
+	for _, name := range strings.Fields(`JIMM_UUID JIMM_DNS_NAME JIMM_LISTEN_ADDR JIMM_INTERNAL_LISTEN_ADDR JIMM_DSN JIMM_ADMINS
+		JIMM_LOG_LEVEL JIMM_LOG_DEV_MODE JIMM_LOG_SQL JIMM_IS_LEADER JIMM_OAUTH_ISSUER_URL JIMM_OAUTH_CLIENT_ID JIMM_OAUTH_CLIENT_SECRET
+		JIMM_OAUTH_SCOPES JIMM_OAUTH_AUTH_STYLE JIMM_OAUTH_GROUP_CLAIM_KEY JIMM_OAUTH_CLIENT_CREDENTIAL_SCOPES
+		JIMM_ACCESS_TOKEN_EXPIRY_DURATION JIMM_MACAROON_EXPIRY_DURATION JIMM_JWT_EXPIRY JIMM_SESSION_SECRET_KEY
+		JIMM_SESSION_COOKIE_MAX_AGE JIMM_SECURE_SESSION_COOKIES JIMM_DASHBOARD_FINAL_REDIRECT_URL JIMM_DASHBOARD_LOCATION
+		CORS_ALLOWED_ORIGINS JIMM_CROSS_MODEL_QUERY_TIMEOUT JIMM_SSH_PORT JIMM_SSH_HOST_KEY JIMM_SSH_MAX_CONCURRENT_CONNECTIONS
+		JIMM_BOOTSTRAP_LOGIN_TOKEN_REFRESH_URL JIMM_JWKS JIMM_JWKS_PRIVATE_KEY JIMM_JWKS_CACHE_MAX_AGE JIMM_JWKS_PATH
+		JIMM_JWKS_PRIVATE_KEY_PATH BAKERY_PRIVATE_KEY BAKERY_PUBLIC_KEY OPENFGA_SCHEME OPENFGA_HOST OPENFGA_PORT OPENFGA_STORE
+		OPENFGA_AUTH_MODEL OPENFGA_TOKEN INSECURE_SECRET_STORAGE`) {
+		if !v.isKnown(name) {
+			t.Errorf("%s is not a setting", name)
+		}
 	}
 }

@@ -111,6 +111,9 @@ const mask = "********"
 
 // maskedDSN is a connection string without its password.
 func maskedDSN(dsn string) string {
+	if rest, ok := strings.CutPrefix(dsn, "pgx:"); ok {
+		return "pgx:" + strings.TrimPrefix(maskedDSN("postgres:"+rest), "postgres:")
+	}
 	if !strings.Contains(dsn, "://") {
 		return passwordInWords.ReplaceAllString(dsn, "${1}"+mask)
 	}
