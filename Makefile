@@ -10,6 +10,8 @@ export CGO_ENABLED ?= 0
 ARGS ?=
 # Arguments of "make rock".
 ROCK ?=
+# The services that "make run" starts: embedded or real.
+STACK ?= embedded
 # Which tests "make test" and "make race" run.
 PACKAGES ?= ./...
 
@@ -32,10 +34,10 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: ## start JIMM with all it needs on this machine (ARGS="--juju real --fresh" are passed on)
+run: ## start JIMM with all it needs on this machine (STACK=real: with the services of production; ARGS="--juju real --fresh" are passed on)
 	@echo "building bin/jimmdev, some minutes the first time"
 	@$(build) ./workload/cmd/jimmdev
-	@exec bin/jimmdev up $(ARGS)
+	@exec bin/jimmdev up --stack $(STACK) $(ARGS)
 
 .PHONY: build
 build: ## build all programs into bin/

@@ -108,6 +108,29 @@ func (a *authority) serverConfig() (*tls.Config, error) {
 	}, nil
 }
 
+// serverFiles writes the certificate of a configuration into files of dir, for
+// programs that read them there.
+func (a *authority) serverFiles(dir string, c *tls.Config) (certificate, key string, err error) {
+	certificate, key = filepath.Join(dir, "server.pem"), filepath.Join(dir, "server.key")
+	var chain []byte
+	for _, der := range c.Certificates[0].Certificate {
+		chain = append(chain, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(c.Certificates[0].PrivateKey)
+	if err != nil {
+		return "", "", err
+	}
+	if err := os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600); err != nil {
+		return "", "", err
+	}
+	return certificate, key, os.WriteFile(certificate, chain, 0o644)
+}
+
+// pem is the authority's certificate.
+func (a *authority) pem() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.certificate.Raw})
+}
+
 // pool trusts this authority alone.
 func (a *authority) pool() *x509.CertPool {
 	pool := x509.NewCertPool()

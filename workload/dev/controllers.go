@@ -56,12 +56,9 @@ func (s *Stack) startSimulated(ctx context.Context) error {
 // startReal starts real controllers. They cannot reach this machine's
 // loopback: the key set is served to them on the bridge between.
 func (s *Stack) startReal(ctx context.Context) error {
-	root := s.options.Repository
-	if root == "" {
-		var err error
-		if root, err = repository(); err != nil {
-			return err
-		}
+	root, err := s.repository()
+	if err != nil {
+		return err
 	}
 	bin, err := lab.Build(ctx, root, s.options.Out)
 	if err != nil {
@@ -108,8 +105,12 @@ func (s *Stack) registrations() []estate.AddControllerArgs {
 	return list
 }
 
-// repository finds the checkout this runs in: real controllers are built from it.
-func repository() (string, error) {
+// repository finds the checkout this runs in: real controllers and services are
+// built from it.
+func (s *Stack) repository() (string, error) {
+	if s.options.Repository != "" {
+		return s.options.Repository, nil
+	}
 	dir, err := os.Getwd()
 	if err != nil {
 		return "", err
@@ -120,7 +121,7 @@ func repository() (string, error) {
 		}
 		parent := filepath.Dir(dir)
 		if parent == dir {
-			return "", errors.New("--juju real builds Juju from JIMM's repository: run it there")
+			return "", errors.New("--juju real and --stack real build programs from JIMM's repository: run it there")
 		}
 		dir = parent
 	}

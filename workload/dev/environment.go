@@ -25,28 +25,40 @@ func (s *Stack) writeEnvironment(context.Context) error {
 
 // Usage is the block to read and paste.
 func (s *Stack) Usage() string {
-	return fmt.Sprintf(`In another terminal:
-
-  export SSL_CERT_FILE=%s
-  juju login %s -c jimm
+	byDevice := fmt.Sprintf(`  juju login %s -c jimm
 
 and log in, in the browser, as one of
-
-  %s  %s  (administrator of JIMM; in group engineering)
-  %s    %s
-
-or, for scripts with a client of Juju 4, without a browser:
-
-  export JUJU_CLIENT_ID=%s JUJU_CLIENT_SECRET=%s
-
+`, s.Address)
+	byAccount := fmt.Sprintf(`  export JUJU_CLIENT_ID=%s JUJU_CLIENT_SECRET=%s
+`, ServiceAccount, ServiceSecret)
+	var how string
+	switch {
+	case s.Services == nil:
+		how = byDevice + people() + "\nor, for scripts with a client of Juju 4, without a browser:\n\n" + byAccount
+	case s.options.Issuer == IssuerDex:
+		how = byDevice + people() + "\nDex has no service accounts: --issuer hydra has.\n"
+	default:
+		how = byAccount + fmt.Sprintf("  juju login %s -c jimm\n", s.Address) + `
+with a client of Juju 4. This Hydra has no login by device: people log in at the
+page below, or at a terminal with --issuer dex. They are
+` + people()
+	}
+	text := fmt.Sprintf("In another terminal:\n\n  export SSL_CERT_FILE=%s\n", shellQuote(s.CAFile)) + how + fmt.Sprintf(`
 The browser does not know the certificate of %s: accept it once.
 A page that logs in by browser, as the Juju dashboard does, is at %s
 (accept the certificate there and at https://%s, too).
 Then: juju add-model hello && juju models
 What JIMM does is at http://%s/metrics and /debug/status.
-All state is in %s; the same settings are in its file env.
+`, s.Issuer, s.Dashboard, s.Address, s.Internal)
+	if s.Services != nil {
+		text += fmt.Sprintf("The services' logs and configurations are in %s.\n", filepath.Join(s.options.Dir, "services"))
+	}
+	return text + fmt.Sprintf(`All state is in %s; the same settings are in its file env.
 Ctrl-C stops everything; the next start goes on from here; --fresh starts over.
-`, shellQuote(s.CAFile), s.Address,
-		Alice.Email, Alice.Password, Bob.Email, Bob.Password,
-		ServiceAccount, ServiceSecret, s.Issuer, s.Dashboard, s.Address, s.Internal, s.options.Dir)
+`, s.options.Dir)
+}
+
+// people are those who can log in.
+func people() string {
+	return fmt.Sprintf("\n  %s  %s  (administrator of JIMM; in group engineering)\n  %s    %s\n", Alice.Email, Alice.Password, Bob.Email, Bob.Password)
 }

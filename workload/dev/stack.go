@@ -21,16 +21,15 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"jimm/integration/lab"
+	"jimm/integration/stack"
 	"jimm/workload/audit"
 	"jimm/workload/estate"
 	"jimm/workload/idp"
 	"jimm/workload/logging"
 	"jimm/workload/login"
 	"jimm/workload/observe"
-	"jimm/workload/openfga/embedded"
 	"jimm/workload/postgres"
 	"jimm/workload/postgres/cluster"
-	"jimm/workload/sealed"
 	"jimm/workload/server"
 	"jimm/workload/sim"
 	"jimm/workload/web"
@@ -43,11 +42,17 @@ type Options struct {
 	// Juju is sim (one simulated controller of Juju 3.6 and one of 4.1) or real
 	// (two real ones of 4.1).
 	Juju string
+	// Stack is embedded (OpenFGA, secrets and the identity provider in this
+	// process) or real (the services of production, built the first time).
+	Stack string
+	// Issuer is, among the real services, where people log in: dex (by device and
+	// by browser) or hydra (by browser, and service accounts).
+	Issuer string
 	// Fresh forgets what an earlier start left in Dir.
 	Fresh bool
 	// Port is JIMM's on 127.0.0.1; the identity provider has the next one, and
-	// then come the key set for real controllers, metrics and health, and the
-	// dashboard. 0 takes free ones.
+	// then come the key set for real controllers, metrics and health, the
+	// dashboard, and the real services that people see. 0 takes free ones.
 	Port int
 	// Log is for the server; nil is a file in Dir.
 	Log *slog.Logger
@@ -73,6 +78,8 @@ type Stack struct {
 	Issuer, Dashboard string
 	Server            *server.Server
 	Store             *postgres.Store
+	// Services are the real ones, nil if they are embedded.
+	Services *stack.Stack
 	// Lab is of the real controllers, Real and Simulated the controllers: one
 	// of both is empty.
 	Lab       *lab.Lab
@@ -82,6 +89,7 @@ type Stack struct {
 	options  Options
 	state    *state
 	ca       *authority
+	tls      *tls.Config
 	client   *http.Client
 	log      *slog.Logger
 	cleanups []func() error
@@ -107,6 +115,9 @@ func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 	}
 	if o.Juju == "real" && os.Geteuid() != 0 {
 		return nil, errors.New("real controllers need root: they run in network namespaces of their own")
+	}
+	if err := o.checkServices(); err != nil {
+		return nil, err
 	}
 	if o.Out == nil {
 		o.Out = io.Discard
@@ -171,7 +182,10 @@ func (s *Stack) openDir(ctx context.Context) error {
 		s.log = slog.New(slog.NewTextHandler(f, nil))
 	}
 	s.log = slog.New(logging.Handler(s.log.Handler()))
-	if s.state, err = openState(dir); err != nil {
+	if s.state, err = openState(dir, s.options.Stack); err != nil {
+		return err
+	}
+	if err := s.checkDir(); err != nil {
 		return err
 	}
 	if s.ca, err = openAuthority(dir); err != nil {
@@ -189,8 +203,8 @@ func (s *Stack) Client() *http.Client { return s.client }
 // startServer starts JIMM and the services it needs.
 func (s *Stack) startServer(ctx context.Context) error {
 	dir := s.options.Dir
-	tlsConfig, err := s.ca.serverConfig()
-	if err != nil {
+	var err error
+	if s.tls, err = s.ca.serverConfig(); err != nil {
 		return err
 	}
 	s.progress("Starting PostgreSQL")
@@ -199,10 +213,8 @@ func (s *Stack) startServer(ctx context.Context) error {
 		return err
 	}
 	s.later(pg.Stop)
-	for _, name := range []string{"jimm", "openfga"} {
-		if err := pg.CreateDatabase(ctx, name); err != nil {
-			return err
-		}
+	if err := pg.CreateDatabase(ctx, "jimm"); err != nil {
+		return err
 	}
 	watch := observe.New(observe.Options{Version: "development", Log: s.log, Traces: s.options.Traces})
 	if s.Store, err = postgres.Open(ctx, pg.DSN("jimm"), postgres.Options{Log: s.log, Tracer: watch.Queries()}); err != nil {
@@ -210,54 +222,31 @@ func (s *Stack) startServer(ctx context.Context) error {
 	}
 	watch.Pool(s.Store.Pool())
 	s.later(func() error { s.Store.Close(); return nil })
-	secrets, err := sealed.New(s.Store.Pool(), []byte(s.state.SealKey))
-	if err != nil {
-		return err
-	}
-
-	s.progress("Starting OpenFGA")
-	permissions, err := embedded.Open(ctx, embedded.Config{DSN: pg.DSN("openfga")})
-	if err != nil {
-		return err
-	}
-	s.later(func() error { permissions.Close(); return nil })
 
 	front, err := listen(s.options.Port)
 	if err != nil {
 		return err
 	}
 	s.Address = front.Addr().String()
-	back, err := listen(nextPort(s.options.Port, 1))
+	around, err := s.startServices(ctx, pg)
 	if err != nil {
 		return errors.Join(err, front.Close())
 	}
-	s.Issuer = "https://" + back.Addr().String()
-	s.progress("Starting the identity provider at %s", s.Issuer)
-	provider, err := idp.New(idp.Config{
-		Issuer:          s.Issuer,
-		Users:           []idp.User{Alice, Bob},
-		Clients:         []idp.Client{{ID: "jimm", Secret: s.state.ClientSecret, RedirectURIs: []string{"https://" + s.Address + web.CallbackPath}}},
-		ServiceAccounts: []idp.ServiceAccount{{ID: ServiceAccount, Secret: ServiceSecret}},
-		KeyDir:          filepath.Join(dir, "idp"),
-	})
-	if err != nil {
-		return errors.Join(err, front.Close(), back.Close())
-	}
-	s.later(serve(back, tlsConfig, provider, s.log))
+	s.Issuer = around.provider.Issuer
 
 	site, err := listen(nextPort(s.options.Port, 4))
 	if err != nil {
 		return errors.Join(err, front.Close())
 	}
 	s.Dashboard = "https://" + site.Addr().String() + "/"
-	s.later(serve(site, tlsConfig, dashboard(s.Address, s.log), s.log))
+	s.later(serve(site, s.tls, dashboard(s.Address, s.log), s.log))
 
 	s.progress("Starting JIMM at https://%s", s.Address)
 	logins, err := login.New(ctx, login.Config{
-		Issuer: s.Issuer, ClientID: "jimm", ClientSecret: s.state.ClientSecret,
-		Scopes: []string{"openid", "profile", "email", "groups"}, GroupClaim: "groups",
+		Issuer: s.Issuer, ClientID: around.provider.ID, ClientSecret: around.provider.Secret, AuthStyle: around.provider.AuthStyle,
+		Scopes: around.scopes, GroupClaim: "groups",
 		SessionKey: []byte(s.state.SessionKey), SessionLife: 24 * time.Hour, HTTPClient: s.client, Identities: s.Store, Sessions: s.Store,
-		RedirectURL: "https://" + s.Address + web.CallbackPath, BrowserLife: 7 * 24 * time.Hour, BrowserIdle: 24 * time.Hour, Secrets: secrets,
+		RedirectURL: "https://" + s.Address + web.CallbackPath, BrowserLife: 7 * 24 * time.Hour, BrowserIdle: 24 * time.Hour, Secrets: around.secrets,
 		Reserved: []string{server.Self(s.Address).Name}, Log: s.log,
 	})
 	if err != nil {
@@ -278,13 +267,13 @@ func (s *Stack) startServer(ctx context.Context) error {
 		s.options.Server(&config)
 	}
 	s.Server, err = server.New(ctx, config, server.Adapters{
-		Store: s.Store, Permissions: permissions, Secrets: secrets, Logins: logins, Audit: trail,
+		Store: s.Store, Permissions: around.permissions, Secrets: around.secrets, Logins: logins, Audit: trail,
 	})
 	if err != nil {
 		return errors.Join(err, front.Close())
 	}
 	s.later(func() error { s.Server.Close(); return nil })
-	s.later(serve(front, tlsConfig, s.Server.Handler(), s.log))
+	s.later(serve(front, s.tls, s.Server.Handler(), s.log))
 	inside, err := listen(nextPort(s.options.Port, 3))
 	if err != nil {
 		return err

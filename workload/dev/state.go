@@ -21,24 +21,26 @@ type state struct {
 	ClientSecret string `json:"client-secret"`
 	// AdminPassword is that of the controllers' own administrator.
 	AdminPassword string `json:"admin-password"`
+	// Stack is the kind of services that keep the rest.
+	Stack string `json:"stack"`
 	// KeysPort is where real controllers fetch our keys, 0 if there are none yet.
 	KeysPort int `json:"keys-port,omitempty"`
 }
 
-func openState(dir string) (*state, error) {
+func openState(dir, stack string) (*state, error) {
 	file := filepath.Join(dir, "state.json")
 	b, err := os.ReadFile(file)
 	if errors.Is(err, os.ErrNotExist) {
 		s := &state{
 			UUID: uuid.NewString(), SessionKey: randomText(48), SealKey: randomKey(), ClientSecret: randomText(24),
-			AdminPassword: randomText(18),
+			AdminPassword: randomText(18), Stack: stack,
 		}
 		return s, s.save(dir)
 	}
 	if err != nil {
 		return nil, err
 	}
-	s := &state{}
+	s := &state{Stack: StackEmbedded}
 	if err := json.Unmarshal(b, s); err != nil {
 		return nil, fmt.Errorf("cannot read %s: %w; --fresh starts over", file, err)
 	}

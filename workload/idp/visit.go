@@ -30,6 +30,24 @@ func DenyDevice(ctx context.Context, client *http.Client, verificationURI, userC
 	return decideDevice(ctx, client, verificationURI, userCode, email, password, "deny")
 }
 
+// LogInDevice is ApproveDevice for providers that take a login for a yes.
+func LogInDevice(ctx context.Context, client *http.Client, verificationURI, userCode, email, password string) error {
+	v, err := newVisit(client)
+	if err == nil {
+		err = v.enterCode(ctx, verificationURI, userCode)
+	}
+	if err == nil && v.formWith("password", "password") == nil {
+		err = v.problem("it asks for no password")
+	}
+	if err == nil {
+		err = v.logIn(ctx, email, password)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot log in on the device as %s: %w", email, err)
+	}
+	return nil
+}
+
 // LogIn does what a person does who is sent to an authorization URL, and returns
 // the URL at the application, which starts with redirectURI, that the browser
 // would be sent to in the end. Nothing is asked of the application.
@@ -71,14 +89,8 @@ func decideDevice(ctx context.Context, client *http.Client, verificationURI, use
 }
 
 func (v *visit) decide(ctx context.Context, verificationURI, userCode, email, password, decision string) error {
-	if err := v.get(ctx, verificationURI); err != nil {
+	if err := v.enterCode(ctx, verificationURI, userCode); err != nil {
 		return err
-	}
-	if f := v.formWith("user_code", "text"); f != nil {
-		f.values.Set("user_code", userCode)
-		if err := v.submit(ctx, f, ""); err != nil {
-			return err
-		}
 	}
 	if err := v.logIn(ctx, email, password); err != nil {
 		return err
@@ -94,6 +106,21 @@ func (v *visit) decide(ctx context.Context, verificationURI, userCode, email, pa
 		return v.problem("the page does not say what has happened")
 	}
 	return nil
+}
+
+// enterCode gets the page and types the code in, if it asks for it.
+func (v *visit) enterCode(ctx context.Context, verificationURI, userCode string) error {
+	if err := v.get(ctx, verificationURI); err != nil {
+		return err
+	}
+	f := v.formWith("user_code", "text")
+	if f == nil {
+		return nil
+	}
+	if userCode != "" {
+		f.values.Set("user_code", userCode)
+	}
+	return v.submit(ctx, f, "")
 }
 
 // visit is a browser, as far as these pages need one.

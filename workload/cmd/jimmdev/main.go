@@ -47,15 +47,26 @@ stay logged in, models stay. Nothing outside it is touched, and nothing listens
 beyond this machine.`,
 		Example: `  jimmdev up                # two simulated controllers
   jimmdev up --juju real    # two real Juju 4.1 controllers; builds them the first time, needs root
+  jimmdev up --stack real   # OpenFGA, Vault, Hydra, Kratos and Dex; builds them the first time
   jimmdev up --fresh        # start over`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return up(cmd.Context(), o, verbose, cmd.OutOrStdout()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.Dir == "" {
+				o.Dir = ".jimmdev"
+				if o.Stack == dev.StackReal {
+					o.Dir = ".jimmdev-real"
+				}
+			}
+			return up(cmd.Context(), o, verbose, cmd.OutOrStdout())
+		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.Juju, "juju", "sim", "controllers: sim (one of Juju 3.6, one of 4.1) or real (two of 4.1)")
+	f.StringVar(&o.Stack, "stack", dev.StackEmbedded, "services: embedded (in this process) or real (OpenFGA, Vault, Hydra, Kratos, Dex)")
+	f.StringVar(&o.Issuer, "issuer", dev.IssuerDex, "with --stack real, who JIMM asks about logins: dex (by device and browser) or hydra (by browser, and service accounts)")
 	f.BoolVar(&o.Fresh, "fresh", false, "forget what an earlier run left")
-	f.StringVar(&o.Dir, "dir", ".jimmdev", "directory for all state")
-	f.IntVar(&o.Port, "port", 8443, "port of JIMM on 127.0.0.1; the identity provider and the dashboard have the next ones; 0 takes any")
+	f.StringVar(&o.Dir, "dir", "", "directory for all state (default .jimmdev, or .jimmdev-real with --stack real)")
+	f.IntVar(&o.Port, "port", 8443, "port of JIMM on 127.0.0.1; what belongs to it has the next seven; 0 takes any")
 	f.BoolVar(&verbose, "verbose", false, "show the server's log")
 	return cmd
 }

@@ -1,0 +1,116 @@
+package stack
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+)
+
+// scopes are what people's clients ask for.
+const scopes = "openid profile email groups offline_access"
+
+// startHydra starts the page where people log in, then Hydra, and makes the
+// clients: JIMM, Dex, and the service accounts.
+func (s *Stack) startHydra(ctx context.Context) error {
+	o := s.options
+	issuer := "https://" + s.address("hydra")
+	page, err := net.Listen("tcp", s.address("signin"))
+	if err != nil {
+		return err
+	}
+	s.cleanups = append(s.cleanups, o.Serve(page, s.signIn()))
+	certificate := map[string]any{"enabled": true, "cert": map[string]any{"path": o.CertFile}, "key": map[string]any{"path": o.KeyFile}}
+	config, err := s.writeConfig("hydra.yml", map[string]any{
+		"dsn": o.Postgres.DSN("hydra") + "&max_conns=20",
+		"serve": map[string]any{
+			"public": map[string]any{"host": "127.0.0.1", "port": s.ports["hydra"], "tls": certificate},
+			"admin":  map[string]any{"host": "127.0.0.1", "port": s.ports["hydra admin"]},
+		},
+		"urls": map[string]any{
+			"self": map[string]any{"issuer": issuer, "public": issuer}, "login": s.signInURL() + "/login", "consent": s.signInURL() + "/consent",
+			"error": s.signInURL() + "/error", "logout": s.signInURL() + "/logout", "post_logout_redirect": s.signInURL() + "/",
+		},
+		"secrets": map[string]any{"system": []string{s.state.Secrets["hydra key"]}},
+		"oidc":    map[string]any{"subject_identifiers": map[string]any{"supported_types": []string{"public"}}},
+		// Dex and JIMM read e-mail and groups from the id token.
+		"ttl": map[string]any{"access_token": (10 * time.Minute).String(), "login_consent_request": "10m"},
+		"log": map[string]any{"level": "warn", "format": "json"},
+	})
+	if err != nil {
+		return err
+	}
+	env := environment("DSN="+o.Postgres.DSN("hydra"), "SQA_OPT_OUT=true")
+	if err := run(ctx, env, o.Bin.Hydra, "migrate", "sql", "-e", "--yes"); err != nil {
+		return fmt.Errorf("cannot make Hydra's tables: %w", err)
+	}
+	s.Hydra = NewService("hydra", o.Bin.Hydra, o.Dir, o.Client, issuer+"/health/ready", environment("SQA_OPT_OUT=true"), "serve", "all", "--config", config)
+	if err := s.launch(ctx, s.Hydra); err != nil {
+		return err
+	}
+	s.AtHydra = Client{Issuer: issuer, ID: "jimm", Secret: s.state.Secrets["jimm at hydra"], AuthStyle: "client_secret_basic"}
+	clients := []hydraClient{
+		application("jimm", "JIMM", s.AtHydra.Secret, "https://"+o.JIMM+"/auth/callback"),
+		application("dex", "Dex", s.state.Secrets["dex at hydra"], s.dexURL()+"/callback"),
+	}
+	for _, a := range o.Accounts {
+		clients = append(clients, a.client())
+	}
+	for _, c := range clients {
+		if err := s.putClient(ctx, c); err != nil {
+			return fmt.Errorf("cannot make client %q at Hydra: %w", c.ID, err)
+		}
+	}
+	return nil
+}
+
+// hydraClient is a client as Hydra's API has it.
+type hydraClient struct {
+	ID            string   `json:"client_id"`
+	Name          string   `json:"client_name,omitempty"`
+	Secret        string   `json:"client_secret"`
+	GrantTypes    []string `json:"grant_types"`
+	ResponseTypes []string `json:"response_types,omitempty"`
+	RedirectURIs  []string `json:"redirect_uris,omitempty"`
+	Scope         string   `json:"scope"`
+	AuthMethod    string   `json:"token_endpoint_auth_method"`
+	// Strategy is of access tokens: jwt or opaque.
+	Strategy string `json:"access_token_strategy,omitempty"`
+	// SkipConsent is for applications of the company itself.
+	SkipConsent bool `json:"skip_consent,omitempty"`
+}
+
+// application is a client that people log in to.
+func application(id, name, secret, redirect string) hydraClient {
+	return hydraClient{
+		ID: id, Name: name, Secret: secret, RedirectURIs: []string{redirect}, Scope: scopes, AuthMethod: "client_secret_basic", SkipConsent: true,
+		GrantTypes: []string{"authorization_code", "refresh_token"}, ResponseTypes: []string{"code"},
+	}
+}
+
+func (a Account) client() hydraClient {
+	c := hydraClient{ID: a.ID, Secret: a.Secret, GrantTypes: []string{"client_credentials"}, AuthMethod: "client_secret_basic", Strategy: "jwt"}
+	if a.Opaque {
+		c.Strategy = "opaque"
+	}
+	return c
+}
+
+func (s *Stack) hydraAdmin() rest {
+	return rest{client: s.options.Client, url: "http://" + s.address("hydra admin")}
+}
+
+// putClient makes a client at Hydra, or sets it anew.
+func (s *Stack) putClient(ctx context.Context, c hydraClient) error {
+	err := s.hydraAdmin().call(ctx, http.MethodPut, "/admin/clients/"+c.ID, c, nil)
+	if isStatus(err, http.StatusNotFound) {
+		err = s.hydraAdmin().call(ctx, http.MethodPost, "/admin/clients", c, nil)
+	}
+	return err
+}
+
+// RemoveAccount withdraws a service account.
+func (s *Stack) RemoveAccount(ctx context.Context, id string) error {
+	return s.hydraAdmin().call(ctx, http.MethodDelete, "/admin/clients/"+id, nil, nil)
+}
