@@ -47,11 +47,14 @@ type Config struct {
 	GroupClaim                     string
 	SessionKey                     string
 	SessionLife, SessionIdle       time.Duration
-	Browsers                       Browsers
-	TrustedProxies                 []netip.Prefix
-	TokenLife                      time.Duration
-	KeyMaxAge                      time.Duration
-	QueryTimeout                   time.Duration
+	IntrospectionURL               string
+	// AddressAttempts and ClientAttempts are logins that may fail in a minute.
+	AddressAttempts, ClientAttempts int
+	Browsers                        Browsers
+	TrustedProxies                  []netip.Prefix
+	TokenLife                       time.Duration
+	KeyMaxAge                       time.Duration
+	QueryTimeout                    time.Duration
 
 	OpenFGAURL, OpenFGAToken       string
 	OpenFGAStore, OpenFGAAuthModel string
@@ -87,6 +90,9 @@ func read(v *variables) Config {
 		SessionKey:       v.requiredSecret("JIMM_SESSION_SECRET_KEY", "64 or more random characters"),
 		SessionLife:      v.duration("JIMM_ACCESS_TOKEN_EXPIRY_DURATION", 6*time.Hour),
 		SessionIdle:      v.duration("JIMM_SESSION_IDLE_DURATION", 0),
+		IntrospectionURL: v.text("JIMM_OAUTH_INTROSPECTION_URL", ""),
+		AddressAttempts:  v.count("JIMM_LOGIN_ATTEMPTS_PER_ADDRESS", 60),
+		ClientAttempts:   v.count("JIMM_LOGIN_ATTEMPTS_PER_CLIENT", 10),
 		Browsers:         v.browsers(),
 		TrustedProxies:   v.prefixes("JIMM_TRUSTED_PROXIES"),
 		TokenLife:        v.duration("JIMM_JWT_EXPIRY", 5*time.Minute),
@@ -95,6 +101,9 @@ func read(v *variables) Config {
 		OpenFGAToken:     v.secret("OPENFGA_TOKEN"),
 		OpenFGAStore:     v.text("OPENFGA_STORE", ""),
 		OpenFGAAuthModel: v.text("OPENFGA_AUTH_MODEL", ""),
+	}
+	if u, err := url.Parse(c.IntrospectionURL); c.IntrospectionURL != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "") {
+		v.fail("JIMM_OAUTH_INTROSPECTION_URL", "must be a URL with its scheme, not %q", c.IntrospectionURL)
 	}
 	if c.UUID != "" && !names.IsValidController(c.UUID) {
 		v.fail("JIMM_UUID", "must be a UUID, not %q", c.UUID)

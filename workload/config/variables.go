@@ -185,6 +185,16 @@ func (v *variables) boolean(name string) bool {
 	return b
 }
 
+// count reads a number that may be 0.
+func (v *variables) count(name string, fallback int) int {
+	n, err := strconv.Atoi(v.text(name, strconv.Itoa(fallback)))
+	if err != nil || n < 0 {
+		v.fail(name, "must be a number, or 0 for no limit")
+		return fallback
+	}
+	return n
+}
+
 func (v *variables) duration(name string, fallback time.Duration) time.Duration {
 	written := ""
 	if fallback > 0 {

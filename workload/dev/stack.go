@@ -244,7 +244,7 @@ func (s *Stack) startServer(ctx context.Context) error {
 	s.progress("Starting JIMM at https://%s", s.Address)
 	logins, err := login.New(ctx, login.Config{
 		Issuer: s.Issuer, ClientID: around.provider.ID, ClientSecret: around.provider.Secret, AuthStyle: around.provider.AuthStyle,
-		Scopes: around.scopes, GroupClaim: "groups",
+		Scopes: around.scopes, GroupClaim: "groups", Limits: login.Limits{PerAddress: 600, PerClient: 60},
 		SessionKey: []byte(s.state.SessionKey), SessionLife: 24 * time.Hour, HTTPClient: s.client, Identities: s.Store, Sessions: s.Store,
 		RedirectURL: "https://" + s.Address + web.CallbackPath, BrowserLife: 7 * 24 * time.Hour, BrowserIdle: 24 * time.Hour, Secrets: around.secrets,
 		Reserved: []string{server.Self(s.Address).Name}, Log: s.log,

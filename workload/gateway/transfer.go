@@ -484,6 +484,9 @@ func (t *Transfer) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Basic realm="juju"`)
 	}
+	if after, ok := body.Info["retry-after"]; ok {
+		w.Header().Set("Retry-After", fmt.Sprint(after))
+	}
 	if r.ContentLength != 0 {
 		// Whoever sends a charm is not kept sending it.
 		w.Header().Set("Connection", "close")
@@ -501,6 +504,13 @@ func (t *Transfer) httpError(r *http.Request, err error) (int, *params.Error) {
 		return http.StatusInternalServerError, &params.Error{Message: "internal error"}
 	}
 	body := &params.Error{Code: code, Message: err.Error()}
+	var coded *estate.Error
+	if errors.As(err, &coded) {
+		body.Info = coded.Info
+	}
+	if code == params.CodeTryAgain {
+		return http.StatusTooManyRequests, body
+	}
 	var login *loginFailure
 	if errors.As(err, &login) {
 		return http.StatusUnauthorized, body

@@ -18,6 +18,7 @@ type client struct {
 	loginURL      string
 	idTokenLife   time.Duration
 	serviceGroups []string
+	opaque        bool
 }
 
 var _ op.Client = (*client)(nil)
@@ -28,11 +29,16 @@ func (c *client) PostLogoutRedirectURIs() []string { return nil }
 func (c *client) ResponseTypes() []oidc.ResponseType {
 	return []oidc.ResponseType{oidc.ResponseTypeCode}
 }
-func (c *client) GrantTypes() []oidc.GrantType        { return c.grants }
-func (c *client) AccessTokenType() op.AccessTokenType { return op.AccessTokenTypeJWT }
-func (c *client) IDTokenLifetime() time.Duration      { return c.idTokenLife }
-func (c *client) DevMode() bool                       { return false }
-func (c *client) ClockSkew() time.Duration            { return 0 }
+func (c *client) GrantTypes() []oidc.GrantType { return c.grants }
+func (c *client) AccessTokenType() op.AccessTokenType {
+	if c.opaque {
+		return op.AccessTokenTypeBearer
+	}
+	return op.AccessTokenTypeJWT
+}
+func (c *client) IDTokenLifetime() time.Duration { return c.idTokenLife }
+func (c *client) DevMode() bool                  { return false }
+func (c *client) ClockSkew() time.Duration       { return 0 }
 
 func (c *client) ApplicationType() op.ApplicationType {
 	if c.public {

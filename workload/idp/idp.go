@@ -45,6 +45,8 @@ type Config struct {
 	// DeviceLife is how long a device code is good (default 10 m), and
 	// DeviceInterval how often it may be asked for, in whole seconds (default 1 s).
 	DeviceLife, DeviceInterval time.Duration
+	// OpaqueTokens makes access tokens that say nothing, which others ask about.
+	OpaqueTokens bool
 	// TokenLife is how long access and id tokens are good (default 1 h).
 	TokenLife time.Duration
 	// Log may be nil.

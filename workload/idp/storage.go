@@ -46,6 +46,7 @@ type storage struct {
 	clients       map[string]*client
 	tokenLife     time.Duration
 	pollInterval  time.Duration
+	opaque        bool
 	now           func() time.Time
 	nobody        digest // the password of users there are not
 	mu            sync.Mutex
@@ -77,6 +78,7 @@ func newStorage(c Config) (*storage, error) {
 		clients:       map[string]*client{},
 		tokenLife:     c.TokenLife,
 		pollInterval:  c.DeviceInterval,
+		opaque:        c.OpaqueTokens,
 		now:           time.Now,
 		authRequests:  map[string]*authRequest{},
 		codes:         map[string]string{},
@@ -134,6 +136,7 @@ func (s *storage) addClient(c *client) error {
 	if c.id == "" || s.clients[c.id] != nil {
 		return fmt.Errorf("client id %q is empty or there twice", c.id)
 	}
+	c.opaque = s.opaque
 	s.clients[c.id] = c
 	return nil
 }
@@ -456,10 +459,13 @@ func (s *storage) SetUserinfoFromToken(_ context.Context, info *oidc.UserInfo, t
 }
 
 // SetIntrospectionFromToken is part of op.Storage.
-func (s *storage) SetIntrospectionFromToken(_ context.Context, response *oidc.IntrospectionResponse, tokenID, subject, clientID string) error {
+func (s *storage) SetIntrospectionFromToken(_ context.Context, response *oidc.IntrospectionResponse, tokenID, subject, _ string) error {
 	g, ok := s.accessGrant(tokenID)
-	if !ok || g.subject != subject || g.client != clientID {
-		return errors.New("token is not valid for this client")
+	if !ok || g.subject != subject {
+		return errors.New("token is not valid any more")
+	}
+	if groups := s.groups(subject); len(groups) > 0 {
+		response.Claims = map[string]any{claimGroups: groups}
 	}
 	response.ClientID, response.Scope, response.Subject = g.client, g.scopes, subject
 	response.Expiration = oidc.FromTime(g.expires)

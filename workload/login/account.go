@@ -3,7 +3,6 @@ package login
 import (
 	"context"
 	"crypto/sha256"
-	"maps"
 	"net/http"
 	"slices"
 	"sync"
@@ -43,7 +42,8 @@ type account struct {
 // ClientCredentials tells which service account shows these credentials; its
 // name is <client-id>@serviceaccount. Errors: CodeUnauthorized, whether the id
 // or the secret is wrong; CodeNotValid if the id cannot be a user name of Juju;
-// CodeConnectionFailed if the issuer does not answer.
+// CodeConnectionFailed if the issuer does not answer; CodeTryAgain if too many
+// attempts have failed.
 func (s *Service) ClientCredentials(ctx context.Context, id, secret string) (estate.User, error) {
 	if id == "" || secret == "" {
 		return estate.User{}, wrongCredentials(nil)
@@ -57,7 +57,16 @@ func (s *Service) ClientCredentials(ctx context.Context, id, secret string) (est
 		return u, nil
 	}
 	u, err := s.accounts.flights.do(ctx, key, func() (estate.User, error) {
-		u, until, err := s.exchange(ctx, id, secret)
+		client := id
+		if s.accounts.seen(key) {
+			client = "" // nobody's guesses keep it out
+		}
+		var u estate.User
+		var until time.Time
+		err := s.attempt(ctx, client, refusedLogin, func() (err error) {
+			u, until, err = s.exchange(ctx, id, secret)
+			return err
+		})
 		if err != nil {
 			return estate.User{}, err
 		}
@@ -101,7 +110,12 @@ func (s *Service) exchange(ctx context.Context, id, secret string) (estate.User,
 	if !granted.Expiry.IsZero() && granted.Expiry.Before(until) {
 		until = granted.Expiry
 	}
-	return estate.User{Name: id + "@" + serviceAccountDomain, Groups: s.groups(ctx, provider, granted, nil)}, until, nil
+	groups, err := s.groups(ctx, provider, granted, nil)
+	if err != nil {
+		s.config.Log.WarnContext(ctx, "a service account was refused", "client-id", id, "error", err)
+		return estate.User{}, time.Time{}, wrongCredentials(err)
+	}
+	return estate.User{Name: id + "@" + serviceAccountDomain, Groups: groups}, until, nil
 }
 
 // refused reports whether an answer is about the credentials (RFC 6749, section
@@ -118,6 +132,14 @@ func refused(code string, status int) bool {
 
 func wrongCredentials(cause error) error {
 	return &estate.Error{Code: estate.CodeUnauthorized, Message: "invalid client id or client secret", Cause: cause}
+}
+
+// seen reports whether these credentials have been right before.
+func (a *accounts) seen(key [sha256.Size]byte) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	_, ok := a.known[key]
+	return ok
 }
 
 func (a *accounts) get(key [sha256.Size]byte, now time.Time) (estate.User, bool) {
@@ -137,9 +159,12 @@ func (a *accounts) get(key [sha256.Size]byte, now time.Time) (estate.User, bool)
 func (s *Service) ForgetAccount(user string) {
 	s.accounts.mu.Lock()
 	defer s.accounts.mu.Unlock()
-	maps.DeleteFunc(s.accounts.known, func(_ [sha256.Size]byte, known account) bool {
-		return user == "" || known.user.Name == user
-	})
+	for key, known := range s.accounts.known {
+		if user == "" || known.user.Name == user {
+			known.until = time.Time{}
+			s.accounts.known[key] = known
+		}
+	}
 }
 
 func (a *accounts) put(key [sha256.Size]byte, found account, now time.Time) {

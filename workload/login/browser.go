@@ -368,7 +368,9 @@ func (s *Service) refresh(ctx context.Context, session *estate.Session) error {
 			return err
 		}
 		session.Groups = p.Groups
-	} else if groups := s.groups(ctx, provider, granted, nil); groups != nil {
+	} else if groups, err := s.groups(ctx, provider, granted, nil); err != nil {
+		return notLoggedIn(err)
+	} else if groups != nil {
 		session.Groups = groups
 	}
 	session.AccessUntil = s.accessUntil(granted)

@@ -30,7 +30,21 @@ type Device struct {
 
 // StartDevice starts the login of a person (RFC 8628, section 3.1). Errors have
 // CodeLoginFailed.
-func (s *Service) StartDevice(ctx context.Context) (*Device, error) {
+func (s *Service) StartDevice(ctx context.Context) (d *Device, err error) {
+	err = s.attempt(ctx, "", always, func() error {
+		d, err = s.startDevice(ctx)
+		return err
+	})
+	if Limited(err) {
+		// Juju clients go on after any other code, and hide this error.
+		limited := &estate.Error{}
+		_ = errors.As(err, &limited)
+		return nil, &estate.Error{Code: CodeLoginFailed, Message: limited.Message, Info: limited.Info, Cause: err}
+	}
+	return d, err
+}
+
+func (s *Service) startDevice(ctx context.Context) (*Device, error) {
 	provider, err := s.discover(ctx)
 	if err != nil {
 		return nil, failed(err)

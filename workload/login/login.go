@@ -89,6 +89,12 @@ type Config struct {
 	// Secrets is where refresh tokens of browsers' sessions are.
 	Secrets estate.Secrets
 
+	// IntrospectionURL is where the issuer tells about opaque access tokens, if its
+	// discovery document does not say so.
+	IntrospectionURL string
+	// Limits bound how often a login may be tried.
+	Limits Limits
+
 	Identities estate.IdentityStore
 	Sessions   estate.SessionStore
 	// HTTPClient talks to the issuer; nil means a plain one.
@@ -113,6 +119,8 @@ type Service struct {
 	discovery  flights[struct{}, *oidc.Provider]
 
 	accounts accounts
+
+	addresses, clients *buckets
 }
 
 // New makes a Service. It asks the issuer for its endpoints; when that fails it
@@ -163,6 +171,7 @@ func New(ctx context.Context, c Config) (*Service, error) {
 		return nil, fmt.Errorf("cannot set up logins: %w", err)
 	}
 	s := &Service{config: c, client: secretKeeping(c.HTTPClient), signer: signer}
+	s.addresses, s.clients = newBuckets(c.Limits.PerAddress), newBuckets(c.Limits.PerClient)
 	if _, err := io.ReadFull(c.Random, s.accounts.key[:]); err != nil {
 		return nil, fmt.Errorf("cannot set up logins: %w", err)
 	}

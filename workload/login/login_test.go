@@ -541,3 +541,76 @@ func TestSettingsThatCannotWorkAreRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestClocksMayDifferByTwoMinutes(t *testing.T) {
+	for name, offset := range map[string]time.Duration{"ours is behind": -2 * time.Minute, "ours is ahead": 2 * time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			// A token of the issuer lives for a minute only.
+			l := newLab(t, func(c *idp.Config) { c.TokenLife = time.Minute }, nil)
+			l.offset.Store(int64(offset))
+			token, _, err := l.logIn(t, "alice.liddell@example.com")
+			check(t, err)
+			u, err := l.VerifyToken(t.Context(), token)
+			check(t, err)
+			equal(t, "groups", u.Groups, []string{"engineering", "tea"})
+			u, err = l.ClientCredentials(t.Context(), "robot", robotSecret)
+			check(t, err)
+			equal(t, "groups of the service account", u.Groups, []string{"machines"})
+		})
+	}
+}
+
+func TestADeviceCodeIsGoodOnce(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, nil, nil)
+	device, err := l.StartDevice(t.Context())
+	check(t, err)
+	check(t, idp.ApproveDevice(t.Context(), nil, device.VerificationURI, device.UserCode, "alice.liddell@example.com", password))
+	_, _, err = l.AwaitDevice(t.Context(), device)
+	check(t, err)
+	token, _, err := l.AwaitDevice(t.Context(), device)
+	wantError(t, err, login.CodeLoginFailed, "")
+	if token != "" {
+		t.Error("a replayed code gives a token")
+	}
+}
+
+func TestGroupsComeFromIntrospectionWhereTokensAreOpaque(t *testing.T) {
+	for _, style := range []string{login.AuthStyleBasic, login.AuthStylePost} {
+		t.Run(style, func(t *testing.T) {
+			t.Parallel()
+			l := newLab(t, func(c *idp.Config) { c.OpaqueTokens = true }, func(c *login.Config) { c.AuthStyle = style })
+			_, u, err := l.logIn(t, "alice.liddell@example.com")
+			check(t, err)
+			equal(t, "groups", u.Groups, []string{"engineering", "tea"})
+			u, err = l.ClientCredentials(t.Context(), "robot", robotSecret)
+			check(t, err)
+			equal(t, "groups of the service account", u.Groups, []string{"machines"})
+		})
+	}
+}
+
+func TestAServiceAccountWhoseTokenIsInactiveIsRefused(t *testing.T) {
+	t.Parallel()
+	inactive := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"active":false}`)) }))
+	defer inactive.Close()
+	l := newLab(t, func(c *idp.Config) { c.OpaqueTokens = true }, func(c *login.Config) { c.IntrospectionURL = inactive.URL })
+	_, err := l.ClientCredentials(t.Context(), "robot", robotSecret)
+	wantError(t, err, estate.CodeUnauthorized, "invalid client id or client secret")
+}
+
+func TestOthersGuessesDoNotKeepAServiceAccountOut(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, nil, func(c *login.Config) { c.Limits = login.Limits{PerClient: 2} })
+	_, err := l.ClientCredentials(t.Context(), "robot", robotSecret)
+	check(t, err)
+	for _, code := range []string{estate.CodeUnauthorized, estate.CodeUnauthorized, login.CodeTryAgain, login.CodeTryAgain} {
+		_, err := l.ClientCredentials(t.Context(), "robot", "wrong-secret")
+		wantError(t, err, code, "")
+	}
+	l.ForgetAccount("")
+	_, err = l.ClientCredentials(t.Context(), "robot", robotSecret)
+	check(t, err)
+	equal(t, "exchanges", l.tokens.Load(), int64(4))
+}

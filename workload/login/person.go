@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/coreos/go-oidc/v3/oidc"
@@ -64,7 +65,7 @@ func (s *Service) person(ctx context.Context, provider *oidc.Provider, granted *
 	if raw == "" {
 		return person{}, unreachable(errors.New("token answer without id_token"))
 	}
-	idToken, err := provider.VerifierContext(ctx, &oidc.Config{ClientID: s.config.ClientID, Now: s.config.Now}).Verify(ctx, raw)
+	idToken, err := provider.VerifierContext(ctx, &oidc.Config{ClientID: s.config.ClientID, Now: s.issuerNow}).Verify(ctx, raw)
 	if err != nil {
 		s.config.Log.ErrorContext(ctx, "cannot verify an id token", "error", err)
 		return person{}, unreachable(err)
@@ -97,7 +98,10 @@ func (s *Service) person(ctx context.Context, provider *oidc.Provider, granted *
 	if err := s.checkPerson(name); err != nil {
 		return person{}, err
 	}
-	groups := s.groups(ctx, provider, granted, idToken)
+	groups, err := s.groups(ctx, provider, granted, idToken)
+	if err != nil {
+		return person{}, unreachable(err)
+	}
 	return person{User: estate.User{Name: name, Groups: groups}, DisplayName: displayName(claims)}, nil
 }
 
@@ -124,39 +128,64 @@ func (s *Service) askUserInfo(ctx context.Context, provider *oidc.Provider, gran
 	return nil
 }
 
+// issuerNow is the time for tokens of the issuer, whose clock may be ahead of
+// ours or behind it by the leeway: one that has expired by less is valid. (That
+// a token is not valid yet is let pass by go-oidc for five minutes, of which
+// this leaves three.)
+func (s *Service) issuerNow() time.Time { return s.config.Now().Add(-leeway) }
+
 // groups returns the ids of the groups that the access token, else the id
-// token, names. An access token need not be a JWT, and not one for us to read.
-func (s *Service) groups(ctx context.Context, provider *oidc.Provider, granted *oauth2.Token, idToken *oidc.IDToken) []string {
+// token, names. An access token need not be a JWT, and not one for us to read:
+// the issuer is then asked about it, if that is possible. errInactive if it
+// says that the token is not valid.
+func (s *Service) groups(ctx context.Context, provider *oidc.Provider, granted *oauth2.Token, idToken *oidc.IDToken) ([]string, error) {
 	if s.config.GroupClaim == "" {
-		return nil
+		return nil, nil
 	}
 	if strings.Count(granted.AccessToken, ".") == 2 {
 		// The audience is whatever the issuer takes for an API of ours.
-		verifier := provider.VerifierContext(ctx, &oidc.Config{SkipClientIDCheck: true, Now: s.config.Now})
+		verifier := provider.VerifierContext(ctx, &oidc.Config{SkipClientIDCheck: true, Now: s.issuerNow})
 		access, err := verifier.Verify(ctx, granted.AccessToken)
 		if err != nil {
 			s.config.Log.WarnContext(ctx, "cannot verify an access token: its groups do not count", "error", err)
 		} else if groups, ok := groupsOf(access, s.config.GroupClaim); ok {
-			return groups
+			return groups, nil
 		}
+	} else if claims, ok, err := s.introspect(ctx, provider, granted.AccessToken); errors.Is(err, errInactive) {
+		return nil, err
+	} else if err != nil {
+		s.config.Log.WarnContext(ctx, "cannot ask about an access token: its groups do not count", "error", err)
+	} else if groups, found := groupsIn(claims, s.config.GroupClaim); ok && found {
+		return groups, nil
 	}
 	if idToken != nil {
 		groups, _ := groupsOf(idToken, s.config.GroupClaim)
-		return groups
+		return groups, nil
 	}
-	return nil
+	return nil, nil
 }
 
-// groupsOf returns a claim that is a list of strings, or one string; sorted, and
-// each once. ok is false if there is no such claim.
+// groupsOf returns the groups in a token; ok is false if there is no such claim.
 func groupsOf(t *oidc.IDToken, claim string) (groups []string, ok bool) {
 	var claims map[string]json.RawMessage
 	if err := t.Claims(&claims); err != nil {
 		return nil, false
 	}
+	return groupsIn(claims, claim)
+}
+
+// groupsIn returns a claim that is a list of strings, or one string; sorted, and
+// each once. Hydra has claims that it does not know in one named ext.
+func groupsIn(claims map[string]json.RawMessage, claim string) (groups []string, ok bool) {
 	raw, ok := claims[claim]
 	if !ok {
-		return nil, false
+		var more map[string]json.RawMessage
+		if json.Unmarshal(claims["ext"], &more) != nil {
+			return nil, false
+		}
+		if raw, ok = more[claim]; !ok {
+			return nil, false
+		}
 	}
 	if err := json.Unmarshal(raw, &groups); err != nil {
 		var one string

@@ -2,8 +2,12 @@ package login
 
 import (
 	"crypto"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"maps"
 	"net/http"
@@ -124,6 +128,8 @@ type issuer struct {
 	url      string
 	key      *rsa.PrivateKey
 	userInfo map[string]any
+	// told is what it says about any access token, if it tells.
+	told map[string]any
 }
 
 var issuerKey, _ = rsa.GenerateKey(rand.Reader, 2048)
@@ -138,7 +144,18 @@ func newIssuer(t *testing.T) *issuer {
 		})
 	}
 	answer("/.well-known/openid-configuration", func() any {
-		return map[string]any{"issuer": i.url, "jwks_uri": i.url + "/keys", "token_endpoint": i.url + "/token", "userinfo_endpoint": i.url + "/userinfo"}
+		endpoints := map[string]any{"issuer": i.url, "jwks_uri": i.url + "/keys", "token_endpoint": i.url + "/token", "userinfo_endpoint": i.url + "/userinfo"}
+		if i.told != nil {
+			endpoints["introspection_endpoint"] = i.url + "/introspect"
+		}
+		return endpoints
+	})
+	mux.HandleFunc("POST /introspect", func(w http.ResponseWriter, r *http.Request) {
+		if id, secret, _ := r.BasicAuth(); id != "jimm" || secret != "" || r.FormValue("token") == "" {
+			http.Error(w, "who asks?", http.StatusUnauthorized)
+			return
+		}
+		_ = json.NewEncoder(w).Encode(i.told)
 	})
 	answer("/keys", func() any {
 		return jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{KeyID: "1", Algorithm: "RS256", Use: "sig", Key: issuerKey.Public()}}}
@@ -166,6 +183,25 @@ func (i *issuer) token(t *testing.T, claims map[string]any) string {
 	return token
 }
 
+// unsigned makes a token say that it needs no signature.
+func unsigned(token string) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none","kid":"1"}`)) + "." + strings.Split(token, ".")[1] + "."
+}
+
+// confused signs a token with the public key, as if it were a shared secret.
+func confused(token string) string {
+	head := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"HS256","kid":"1"}`)) + "." + strings.Split(token, ".")[1]
+	mac := hmac.New(sha256.New, x509.MarshalPKCS1PublicKey(&issuerKey.PublicKey))
+	mac.Write([]byte(head))
+	return head + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+}
+
+// swapped puts another payload under the signature.
+func swapped(token string) string {
+	parts := strings.Split(token, ".")
+	return parts[0] + "." + base64.RawURLEncoding.EncodeToString([]byte(`{"email":"bob@example.com","email_verified":true}`)) + "." + parts[2]
+}
+
 func TestWhoAPersonIs(t *testing.T) {
 	ok := map[string]any{"email": "Alice@example.com", "email_verified": true}
 	with := func(changes map[string]any) map[string]any {
@@ -180,46 +216,60 @@ func TestWhoAPersonIs(t *testing.T) {
 	for name, c := range map[string]struct {
 		id, access, userInfo map[string]any
 		opaque               string
-		key                  crypto.Signer
-		config               func(*Config)
-		want                 person
-		problem              string
-		nonce                string
+		// told is what the issuer says about the access token.
+		told map[string]any
+		// forge changes the id token.
+		forge   func(token string) string
+		key     crypto.Signer
+		config  func(*Config)
+		want    person
+		problem string
+		nonce   string
 	}{
-		"is in the id token":              {id: ok},
-		"with a name":                     {id: with(map[string]any{"name": "Alice\x1b[31m A."}), want: person{DisplayName: "Alice[31m A."}},
-		"with a user name at the issuer":  {id: with(map[string]any{"preferred_username": "alice"}), want: person{DisplayName: "alice"}},
-		"verified by a string":            {id: with(map[string]any{"email_verified": "true"})},
-		"not verified":                    {id: with(map[string]any{"email_verified": false}), problem: "not verified"},
-		"not verified by a string":        {id: with(map[string]any{"email_verified": "false"}), problem: "not verified"},
-		"verified by a number":            {id: with(map[string]any{"email_verified": 1}), problem: "not verified"},
-		"verified by nobody":              {id: map[string]any{"email": "alice@example.com"}, problem: "not verified"},
-		"verified by trust":               {id: map[string]any{"email": "alice@example.com"}, config: func(c *Config) { c.TrustEmail = true }},
-		"not verified, with trust":        {id: with(map[string]any{"email_verified": false}), config: func(c *Config) { c.TrustEmail = true }, problem: "not verified"},
-		"without e-mail":                  {id: map[string]any{"email_verified": true}, problem: "no e-mail"},
-		"is in user info":                 {id: map[string]any{}, userInfo: with(map[string]any{"sub": "1234"})},
-		"is in user info, unverified":     {id: map[string]any{}, userInfo: map[string]any{"sub": "1234", "email": "alice@example.com"}, problem: "not verified"},
-		"user info is of another":         {id: map[string]any{}, userInfo: with(map[string]any{"sub": "5678"}), problem: "no e-mail"},
-		"user info cannot lift a no":      {id: with(map[string]any{"email_verified": false}), userInfo: with(map[string]any{"sub": "1234"}), problem: "not verified"},
-		"is for another client":           {id: with(map[string]any{"aud": "other"}), problem: "does not answer"},
-		"is from another issuer":          {id: with(map[string]any{"iss": "https://evil.example.com"}), problem: "does not answer"},
-		"is over":                         {id: with(map[string]any{"exp": noon.Add(-time.Minute).Unix()}), problem: "does not answer"},
-		"is signed with another key":      {id: ok, key: stranger, problem: "does not answer"},
-		"is a service account":            {id: with(map[string]any{"email": "robot@serviceaccount"}), problem: "not one that people can have"},
-		"is JIMM":                         {id: with(map[string]any{"email": "jimm@example.com"}), problem: "not one that people can have"},
-		"with groups in the access token": {id: with(map[string]any{"groups": []string{"x"}}), access: map[string]any{"groups": []string{"b", "a", "", "b"}}, want: person{User: estate.User{Groups: []string{"a", "b"}}}},
-		"with groups in the id token":     {id: with(map[string]any{"groups": []string{"x"}}), want: person{User: estate.User{Groups: []string{"x"}}}},
-		"with one group":                  {id: with(map[string]any{"groups": "x"}), want: person{User: estate.User{Groups: []string{"x"}}}},
-		"with groups of another kind":     {id: with(map[string]any{"groups": map[string]any{"x": 1}})},
-		"with a forged access token":      {id: ok, opaque: "eyJhbGciOiJub25lIn0.eyJncm91cHMiOlsieCJdfQ."},
-		"with the nonce of this login":    {id: with(map[string]any{"nonce": "n"}), nonce: "n"},
-		"with the nonce of another login": {id: with(map[string]any{"nonce": "m"}), nonce: "n", problem: "does not answer"},
-		"without a nonce":                 {id: ok, nonce: "n", problem: "does not answer"},
-		"with groups nobody asked for":    {id: with(map[string]any{"groups": []string{"x"}}), config: func(c *Config) { c.GroupClaim = "" }},
+		"is in the id token":                        {id: ok},
+		"with a name":                               {id: with(map[string]any{"name": "Alice\x1b[31m A."}), want: person{DisplayName: "Alice[31m A."}},
+		"with a user name at the issuer":            {id: with(map[string]any{"preferred_username": "alice"}), want: person{DisplayName: "alice"}},
+		"verified by a string":                      {id: with(map[string]any{"email_verified": "true"})},
+		"not verified":                              {id: with(map[string]any{"email_verified": false}), problem: "not verified"},
+		"not verified by a string":                  {id: with(map[string]any{"email_verified": "false"}), problem: "not verified"},
+		"verified by a number":                      {id: with(map[string]any{"email_verified": 1}), problem: "not verified"},
+		"verified by nobody":                        {id: map[string]any{"email": "alice@example.com"}, problem: "not verified"},
+		"verified by trust":                         {id: map[string]any{"email": "alice@example.com"}, config: func(c *Config) { c.TrustEmail = true }},
+		"not verified, with trust":                  {id: with(map[string]any{"email_verified": false}), config: func(c *Config) { c.TrustEmail = true }, problem: "not verified"},
+		"without e-mail":                            {id: map[string]any{"email_verified": true}, problem: "no e-mail"},
+		"is in user info":                           {id: map[string]any{}, userInfo: with(map[string]any{"sub": "1234"})},
+		"is in user info, unverified":               {id: map[string]any{}, userInfo: map[string]any{"sub": "1234", "email": "alice@example.com"}, problem: "not verified"},
+		"user info is of another":                   {id: map[string]any{}, userInfo: with(map[string]any{"sub": "5678"}), problem: "no e-mail"},
+		"user info cannot lift a no":                {id: with(map[string]any{"email_verified": false}), userInfo: with(map[string]any{"sub": "1234"}), problem: "not verified"},
+		"is for another client":                     {id: with(map[string]any{"aud": "other"}), problem: "does not answer"},
+		"is from another issuer":                    {id: with(map[string]any{"iss": "https://evil.example.com"}), problem: "does not answer"},
+		"is over by less than clocks may differ":    {id: with(map[string]any{"iat": noon.Add(-time.Hour).Unix(), "exp": noon.Add(-time.Minute).Unix()})},
+		"is over by more":                           {id: with(map[string]any{"exp": noon.Add(-leeway - time.Second).Unix()}), problem: "does not answer"},
+		"is of an issuer whose clock is ahead":      {id: with(map[string]any{"iat": noon.Add(leeway).Unix(), "nbf": noon.Add(leeway).Unix(), "exp": noon.Add(leeway + time.Minute).Unix()})},
+		"is not valid yet":                          {id: with(map[string]any{"nbf": noon.Add(10 * time.Minute).Unix()}), problem: "does not answer"},
+		"is not signed":                             {id: ok, forge: unsigned, problem: "does not answer"},
+		"is signed with our public key as a secret": {id: ok, forge: confused, problem: "does not answer"},
+		"has another payload than was signed":       {id: ok, forge: swapped, problem: "does not answer"},
+		"with groups that Hydra keeps apart":        {id: ok, access: map[string]any{"ext": map[string]any{"groups": []string{"x"}}}, want: person{User: estate.User{Groups: []string{"x"}}}},
+		"with groups that the issuer tells":         {id: with(map[string]any{"groups": []string{"x"}}), opaque: "opaque", told: map[string]any{"active": true, "groups": []string{"y"}}, want: person{User: estate.User{Groups: []string{"y"}}}},
+		"with groups that the issuer does not tell": {id: with(map[string]any{"groups": []string{"x"}}), opaque: "opaque", told: map[string]any{"active": true}, want: person{User: estate.User{Groups: []string{"x"}}}},
+		"with a token that is not active":           {id: ok, opaque: "opaque", told: map[string]any{"active": false, "groups": []string{"y"}}, problem: "does not answer"},
+		"is signed with another key":                {id: ok, key: stranger, problem: "does not answer"},
+		"is a service account":                      {id: with(map[string]any{"email": "robot@serviceaccount"}), problem: "not one that people can have"},
+		"is JIMM":                                   {id: with(map[string]any{"email": "jimm@example.com"}), problem: "not one that people can have"},
+		"with groups in the access token":           {id: with(map[string]any{"groups": []string{"x"}}), access: map[string]any{"groups": []string{"b", "a", "", "b"}}, want: person{User: estate.User{Groups: []string{"a", "b"}}}},
+		"with groups in the id token":               {id: with(map[string]any{"groups": []string{"x"}}), want: person{User: estate.User{Groups: []string{"x"}}}},
+		"with one group":                            {id: with(map[string]any{"groups": "x"}), want: person{User: estate.User{Groups: []string{"x"}}}},
+		"with groups of another kind":               {id: with(map[string]any{"groups": map[string]any{"x": 1}})},
+		"with a forged access token":                {id: ok, opaque: "eyJhbGciOiJub25lIn0.eyJncm91cHMiOlsieCJdfQ."},
+		"with the nonce of this login":              {id: with(map[string]any{"nonce": "n"}), nonce: "n"},
+		"with the nonce of another login":           {id: with(map[string]any{"nonce": "m"}), nonce: "n", problem: "does not answer"},
+		"without a nonce":                           {id: ok, nonce: "n", problem: "does not answer"},
+		"with groups nobody asked for":              {id: with(map[string]any{"groups": []string{"x"}}), config: func(c *Config) { c.GroupClaim = "" }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			i := newIssuer(t)
-			i.userInfo = c.userInfo
+			i.userInfo, i.told = c.userInfo, c.told
 			s := offline(t, func(config *Config) {
 				config.Issuer, config.HTTPClient, config.GroupClaim = i.url, nil, "groups"
 				if c.config != nil {
@@ -237,7 +287,11 @@ func TestWhoAPersonIs(t *testing.T) {
 			if c.key != nil {
 				i.key = c.key.(*rsa.PrivateKey)
 			}
-			got, err := s.person(t.Context(), provider, granted.WithExtra(map[string]any{"id_token": i.token(t, c.id)}), c.nonce)
+			forge := c.forge
+			if forge == nil {
+				forge = func(token string) string { return token }
+			}
+			got, err := s.person(t.Context(), provider, granted.WithExtra(map[string]any{"id_token": forge(i.token(t, c.id))}), c.nonce)
 			if c.problem != "" {
 				if err == nil || !strings.Contains(err.Error(), c.problem) || got.Name != "" {
 					t.Errorf("got %+v, error %v, want one with %q", got, err, c.problem)

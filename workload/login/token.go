@@ -46,6 +46,9 @@ func (s *Service) newToken(of estate.Session) (string, error) {
 // without a code are of the place where sessions are kept.
 func (s *Service) VerifyToken(ctx context.Context, token string) (estate.User, error) {
 	claims, err := s.readToken(token)
+	if errors.Is(err, errForeign) {
+		return estate.User{}, s.attempt(ctx, "", refusedLogin, func() error { return noSession(err) })
+	}
 	if err != nil {
 		return estate.User{}, noSession(err)
 	}
@@ -69,6 +72,9 @@ func noSession(cause error) error {
 	}
 }
 
+// errForeign is the cause of errors about what is no token of ours.
+var errForeign = errors.New("token is not ours")
+
 // readToken returns what a token of ours says.
 func (s *Service) readToken(token string) (jwt.Claims, error) {
 	var claims jwt.Claims
@@ -76,18 +82,18 @@ func (s *Service) readToken(token string) (jwt.Claims, error) {
 		return claims, errors.New("no token")
 	}
 	if len(token) > maxToken {
-		return claims, fmt.Errorf("token of %d bytes", len(token))
+		return claims, fmt.Errorf("%w: it has %d bytes", errForeign, len(token))
 	}
 	compact, err := base64.StdEncoding.Strict().DecodeString(token)
 	if err != nil {
-		return claims, errors.New("token is not base64")
+		return claims, fmt.Errorf("%w: it is not base64", errForeign)
 	}
 	parsed, err := jwt.ParseSigned(string(compact), []jose.SignatureAlgorithm{jose.HS256})
 	if err != nil {
-		return claims, errors.New("token is not a JWT of ours")
+		return claims, fmt.Errorf("%w: it is not a JWT", errForeign)
 	}
 	if err := parsed.Claims(s.config.SessionKey, &claims); err != nil {
-		return claims, errors.New("token is not signed with our key")
+		return claims, fmt.Errorf("%w: it is not signed with our key", errForeign)
 	}
 	// Without an expiry the library takes a token as valid for ever.
 	if claims.Expiry == nil {

@@ -90,7 +90,8 @@ func run(ctx context.Context, file string) error {
 	}
 	logins, err := login.New(ctx, login.Config{
 		Issuer: c.Issuer, ClientID: c.ClientID, ClientSecret: c.ClientSecret, Scopes: c.Scopes, AuthStyle: c.AuthStyle,
-		GroupClaim: c.GroupClaim, SessionKey: []byte(c.SessionKey), SessionLife: c.SessionLife, SessionIdle: c.SessionIdle, Identities: store, Sessions: store,
+		GroupClaim: c.GroupClaim, SessionKey: []byte(c.SessionKey), SessionLife: c.SessionLife, SessionIdle: c.SessionIdle, IntrospectionURL: c.IntrospectionURL,
+		Limits: login.Limits{PerAddress: c.AddressAttempts, PerClient: c.ClientAttempts}, Identities: store, Sessions: store,
 		RedirectURL: "https://" + c.DNSName + c.Prefix + web.CallbackPath, BrowserLife: c.Browsers.SessionLife, BrowserIdle: c.Browsers.CookieLife, Secrets: secrets,
 		ClientCredentialScopes: c.ClientScopes, TrustEmail: c.TrustEmail, Reserved: []string{server.Self(c.DNSName).Name}, Log: log,
 		HTTPClient: &http.Client{Transport: roots.Transport(nil)},
