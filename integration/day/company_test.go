@@ -8,6 +8,7 @@ import "testing"
 func TestThroughJIMM(t *testing.T) {
 	c := foundCompany(t)
 	t.Run("the administrator sets up", c.setUp)
+	t.Run("a team", c.team)
 	t.Run("what is refused", c.refusals)
 	t.Run("a dead controller", c.deadController)
 	t.Run("real units", c.realUnits)
