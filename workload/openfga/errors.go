@@ -1,8 +1,10 @@
 package openfga
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 
 	fga "github.com/openfga/go-sdk"
@@ -31,7 +33,8 @@ var ourFault = map[fga.ErrorCode]bool{
 }
 
 // failure says what could not be done. What OpenFGA finds wrong with our
-// caller's input becomes CodeBadRequest; the rest has no code.
+// caller's input becomes CodeBadRequest, and that it does not answer, or cannot,
+// CodeConnectionFailed; the rest has no code.
 func failure(doing string, err error) error {
 	var invalid fga.FgaApiValidationError
 	if errors.As(err, &invalid) && !ourFault[invalid.ResponseCode()] {
@@ -44,7 +47,17 @@ func failure(doing string, err error) error {
 	if estate.CodeOf(err) != "" {
 		return estate.Errorf(estate.CodeOf(err), "%s: %w", doing, err)
 	}
+	if isAway(err) {
+		return &estate.Error{Code: estate.CodeConnectionFailed, Message: doing + ": the permission server does not answer; try again later", Cause: err}
+	}
 	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// isAway reports whether the server did not answer in time, or could not.
+func isAway(err error) bool {
+	var connection net.Error
+	var internal fga.FgaApiInternalError
+	return !errors.Is(err, context.Canceled) && (errors.As(err, &connection) || errors.As(err, &internal))
 }
 
 // isConflict reports whether two writes of the same tuple met: the server
