@@ -21,9 +21,9 @@ func (s *Stack) startDex(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// Where Dex begins a login by device it reads the secret from the form only, and
-	// then lets nobody in who has not sent it there.
-	s.AtDex = Client{Issuer: s.dexURL(), ID: "jimm", Secret: s.state.Secrets["jimm at dex"], AuthStyle: "client_secret_post"}
+	// A public client: in a login by device Dex shows a client's secret to the
+	// browser, as part of a URL. Logins by browser are safe by PKCE.
+	s.AtDex = Client{Issuer: s.dexURL(), ID: "jimm", AuthStyle: "client_secret_post"}
 	config, err := s.writeConfig("dex.yml", map[string]any{
 		"issuer": s.dexURL(),
 		"storage": map[string]any{"type": "postgres", "config": map[string]any{
@@ -35,7 +35,7 @@ func (s *Stack) startDex(ctx context.Context) error {
 		"expiry": map[string]any{"deviceRequests": "5m"},
 		"logger": map[string]any{"level": "warn", "format": "json"},
 		"staticClients": []any{map[string]any{
-			"id": s.AtDex.ID, "name": "JIMM", "secret": s.AtDex.Secret,
+			"id": s.AtDex.ID, "name": "JIMM", "public": true,
 			"redirectURIs": []string{"/device/callback", "https://" + o.JIMM + "/auth/callback"},
 		}},
 		"connectors": []any{map[string]any{"type": "oidc", "id": "company", "name": "the company's accounts", "config": map[string]any{

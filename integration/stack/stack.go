@@ -193,7 +193,7 @@ func (s *Stack) open() error {
 		return fmt.Errorf("cannot read %s: %w", s.stateFile(), err)
 	}
 	for _, name := range []string{
-		"openfga key", "kratos cookie key", "kratos cipher key", "hydra key", "jimm at hydra", "jimm at dex", "dex at hydra",
+		"openfga key", "kratos cookie key", "kratos cipher key", "hydra key", "jimm at hydra", "dex at hydra",
 	} {
 		if s.state.Secrets[name] == "" {
 			const cipherKey = 32 // characters, as Kratos wants it
