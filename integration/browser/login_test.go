@@ -67,6 +67,7 @@ func TestInABrowser(t *testing.T) {
 	evil.jimm = s.Address
 	for name, test := range map[string]func(*testing.T, *dev.Stack, *browser.Browser){
 		"a person uses the dashboard":       aPersonUsesTheDashboard,
+		"an administrator uses the API":     anAdministratorUsesTheAPI,
 		"another site cannot use the login": anotherSiteCannotUseTheLogin,
 		"pages say what went wrong":         pagesSayWhatWentWrong,
 		"a person approves a device":        aPersonApprovesADevice,
@@ -225,6 +226,40 @@ func anotherSiteCannotUseTheLogin(t *testing.T, s *dev.Stack, b *browser.Browser
 	check(t, p.Screenshot(ctx, "logged-out"))
 	if left, err := s.Server.Estate.ListSessions(ctx, dev.Admin, ""); err != nil || len(left) != 0 {
 		t.Errorf("sessions after a logout are %+v, %v", left, err)
+	}
+}
+
+// From a page of JIMM's own origin the cookie is enough for the admin API; from
+// the dashboard's it is not, although that may use JIMM otherwise.
+func anAdministratorUsesTheAPI(t *testing.T, s *dev.Stack, b *browser.Browser) {
+	ctx := t.Context()
+	p := open(t, b)
+	check(t, p.Open(ctx, s.Dashboard))
+	check(t, logIn(ctx, s, p, "login"))
+	add := func(name string) (got string) {
+		t.Helper()
+		check(t, p.Evaluate(ctx, fmt.Sprintf(`fetch("https://%s/rebac/v1/groups", {method: "POST", credentials: "include", headers: {"Content-Type": "application/json"}, body: '{"name":"%s"}'})
+			.then((r) => String(r.status), () => "refused")`, s.Address, name), &got))
+		return got
+	}
+	if got := add("from-the-dashboard"); got != "refused" {
+		t.Errorf("the dashboard's page got %s", got)
+	}
+	// A page of JIMM whose policy does not keep scripts from asking.
+	check(t, p.Open(ctx, "https://"+s.Address+"/.well-known/jwks.json"))
+	if got := add("from-jimm"); got != "201" {
+		t.Errorf("JIMM's own page got %s", got)
+	}
+	groups, _, err := s.Server.Estate.ListUsersets(ctx, dev.Admin, estate.KindGroup, "", 0, 0)
+	check(t, err)
+	if len(groups) != 1 || groups[0].Name != "from-jimm" {
+		t.Errorf("groups are %+v", groups)
+	}
+	check(t, s.Server.Estate.RemoveUserset(ctx, dev.Admin, estate.KindGroup, "from-jimm"))
+	_, err = s.Server.Estate.EndUserSessions(ctx, dev.Admin, dev.Alice.Email)
+	check(t, err)
+	if got := add("after-the-session"); got != "401" {
+		t.Errorf("after the session has ended JIMM's own page got %s", got)
 	}
 }
 
