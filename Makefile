@@ -100,9 +100,10 @@ generate: docs ## make all generated files anew
 	$(GO) generate ./...
 
 .PHONY: docs
-docs: ## make the reference pages of the commands jaas and jimmctl, and of the metrics, anew
+docs: ## make the reference pages of jaas, jimmctl, the charm and the metrics anew
 	$(GO) test -vet=off -count=1 ./workload/cli ./workload/cmd/jimmctl -run TestReferencePages -update
 	$(GO) test -vet=off -count=1 ./workload/dev -run TestTheInternalListener -update
+	$(GO) test -vet=off -count=1 ./charm/pack -run TestReferencePage -update
 
 .PHONY: clean
 clean: ## remove bin/ and the linter; not .jimmdev/ nor the built juju programs

@@ -118,6 +118,17 @@ func (a *Authority) Handle(ctx context.Context, tools hook.Tools, event hook.Eve
 	if err != nil {
 		return err
 	}
+	return sendCertificates(ctx, tools, event, append([]string{a.pem}, a.More...), a.Old)
+}
+
+// Certificates answers certificate_transfer on send-ca-cert with certificates in PEM.
+func Certificates(pems []string) func(context.Context, hook.Tools, hook.Event) error {
+	return func(ctx context.Context, tools hook.Tools, event hook.Event) error {
+		return sendCertificates(ctx, tools, event, pems, false)
+	}
+}
+
+func sendCertificates(ctx context.Context, tools hook.Tools, event hook.Event, pems []string, old bool) error {
 	all, err := links(ctx, tools, event, "send-ca-cert")
 	if err != nil {
 		return err
@@ -131,15 +142,15 @@ func (a *Authority) Handle(ctx context.Context, tools hook.Tools, event hook.Eve
 		if err != nil {
 			return err
 		}
-		if bag["version"] == "1" && !a.Old {
+		if bag["version"] == "1" && !old {
 			if leads {
-				if err := l.answer(ctx, relation.CertificateTransferAnswer(append([]string{a.pem}, a.More...)).Bag()); err != nil {
+				if err := l.answer(ctx, relation.CertificateTransferAnswer(pems).Bag()); err != nil {
 					return err
 				}
 			}
 			continue
 		}
-		if err := l.answerUnit(ctx, relation.CertificateTransferUnit{CA: a.pem, Certificate: a.pem, Chain: []string{a.pem}, Quoted: !a.Old}.Bag()); err != nil {
+		if err := l.answerUnit(ctx, relation.CertificateTransferUnit{CA: pems[0], Certificate: pems[0], Chain: pems[:1], Quoted: !old}.Bag()); err != nil {
 			return err
 		}
 	}

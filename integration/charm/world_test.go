@@ -60,7 +60,7 @@ var programs = sync.OnceValues(func() (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, pkg := range []string{"charm/cmd/dispatch", "charm/simulator/cmd/hooktool", "workload/cmd/jimmsrv", "workload/cmd/jimmctl"} {
+	for _, pkg := range []string{"charm/cmd/dispatch", "charm/simulator/cmd/hooktool", "workload/cmd/jimmsrv", "workload/cmd/jimmctl", "integration/charm/standin"} {
 		name := filepath.Base(pkg)
 		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s", "-o", filepath.Join(dir, name), "jimm/"+pkg)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")

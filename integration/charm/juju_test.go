@@ -1,0 +1,306 @@
+//go:build integration
+
+package charm
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"jimm/charm/pack"
+	"jimm/charm/relation"
+	"jimm/charm/simulator/pods"
+	"jimm/integration/lab"
+)
+
+// TestRealJujuDeploysTheCharm has a real Juju controller deploy the charm on its
+// own machine and relate it to a charm that answers all interfaces. JIMM runs in
+// a pod, under the Pebble whose socket is where the charm expects it.
+func TestRealJujuDeploysTheCharm(t *testing.T) {
+	s := startServices(t)
+	ctx := t.Context()
+	network, err := pods.NewNetwork(s.host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pod, err := network.Start(filepath.Join(s.dir, "p"), s.image())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := pod.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	// A controller sees all of this machine's files but some folders.
+	const containers = "/charm/containers"
+	if _, err := os.Lstat(containers + "/jimm"); err == nil {
+		t.Fatalf("%s/jimm is there already: another test of the charm runs", containers)
+	}
+	if err := os.MkdirAll(containers, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Join(pod.Path(), "charm/containers/jimm"), containers+"/jimm"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.Remove(containers + "/jimm"); _ = os.Remove(containers); _ = os.Remove("/charm") })
+
+	controllers, err := s.lab.Start(ctx, 1, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := &juju{t: t, c: controllers[0]}
+	backend := s.serveBackend(pod)
+	jimm, standin := s.packJIMM(), s.packStandin()
+	j.run("switch", "controller")
+	j.run("deploy", jimm, "jimm", "--to", "0")
+	j.run("deploy", standin, "services", "--to", "0", "--config", "backend="+backend)
+	for _, endpoints := range []string{"database", "openfga", "oauth", "ingress", "receive-ca-cert:send-ca-cert"} {
+		ours, theirs, found := strings.Cut(endpoints, ":")
+		if !found {
+			theirs = ours
+		}
+		j.run("integrate", "jimm:"+ours, "services:"+theirs)
+	}
+	j.status("active", "ready at https://"+s.traefik.Host)
+	info := j.action("get-login-info")
+	s.logsIn(info["login"])
+
+	j.run("config", "jimm", "jwt-expiry=soon")
+	j.status("blocked", `jwt-expiry="soon"`)
+	s.logsIn(info["login"])
+	j.run("config", "jimm", "jwt-expiry=4m")
+	j.status("active", "ready at")
+	if env, err := pod.Environment("/usr/bin/jimmsrv"); err != nil || env["JIMM_JWT_EXPIRY"] != "4m" {
+		t.Errorf("JIMM_JWT_EXPIRY is %q, %v", env["JIMM_JWT_EXPIRY"], err)
+	}
+	if results := j.action("check"); !strings.Contains(results["doctor"], "PostgreSQL") {
+		t.Errorf("check says %v", results)
+	}
+	j.action("rotate-session-key")
+	j.action("rotate-signing-keys")
+
+	s.mu.Lock()
+	for user := range s.passwords {
+		s.passwords[user] += "-2"
+	}
+	s.mu.Unlock()
+	before, err := pod.Environment("/usr/bin/jimmsrv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	j.run("config", "services", "poke=1") // has it look at its passwords
+	s.eventually("JIMM gets the new password", func() error {
+		after, err := pod.Environment("/usr/bin/jimmsrv")
+		if err == nil && (after["JIMM_DSN_FILE"] == "" || after["JIMM_DSN_FILE"] == before["JIMM_DSN_FILE"]) {
+			err = errors.New("it has the old one")
+		}
+		return err
+	})
+	j.status("active", "ready at")
+	s.logsIn(info["login"])
+
+	j.run("remove-relation", "jimm:openfga", "services:openfga")
+	j.status("blocked", "juju integrate jimm:openfga")
+	s.eventually("the relation is gone and made again", func() error {
+		_, err := j.c.Juju(ctx, "integrate", "jimm:openfga", "services:openfga")
+		return err
+	})
+	j.status("active", "ready at")
+	s.logsIn(info["login"])
+}
+
+// juju is the CLI of a controller's admin.
+type juju struct {
+	t *testing.T
+	c *lab.Controller
+}
+
+func (j *juju) run(args ...string) string {
+	j.t.Helper()
+	out, err := j.c.Juju(j.t.Context(), args...)
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	return out
+}
+
+// status waits for that of JIMM's unit.
+func (j *juju) status(level, message string) {
+	j.t.Helper()
+	var last string
+	for deadline := time.Now().Add(6 * time.Minute); time.Now().Before(deadline); time.Sleep(time.Second) {
+		var status struct {
+			Applications map[string]struct {
+				Units map[string]struct {
+					Workload struct{ Current, Message string } `json:"workload-status"`
+				} `json:"units"`
+			} `json:"applications"`
+		}
+		if err := json.Unmarshal([]byte(j.run("status", "--format=json")), &status); err != nil {
+			j.t.Fatal(err)
+		}
+		w := status.Applications["jimm"].Units["jimm/0"].Workload
+		if last = w.Current + ": " + w.Message; w.Current == level && strings.Contains(w.Message, message) {
+			return
+		}
+	}
+	out, _ := j.c.Juju(context.Background(), "debug-log", "--replay", "--no-tail", "--include", "unit-jimm-0", "--include", "unit-services-0")
+	j.t.Fatalf("jimm/0 is %q, not %s: %s\n%s", last, level, message, out)
+}
+
+func (j *juju) action(name string, params ...string) map[string]string {
+	j.t.Helper()
+	var results map[string]struct {
+		Status  string
+		Message string
+		Results map[string]any
+	}
+	out := j.run(append([]string{"run", "jimm/0", name, "--format=json"}, params...)...)
+	if err := json.Unmarshal([]byte(out), &results); err != nil {
+		j.t.Fatalf("%s: %v: %s", name, err, out)
+	}
+	texts := map[string]string{}
+	for key, value := range results["jimm/0"].Results {
+		texts[key] = fmt.Sprint(value)
+	}
+	if results["jimm/0"].Status != "completed" {
+		j.t.Errorf("%s: %s", name, out)
+	}
+	return texts
+}
+
+// logsIn logs in with what get-login-info says.
+func (s *services) logsIn(command string) {
+	s.t.Helper()
+	ca := filepath.Join(s.dir, "ca.pem")
+	if err := os.WriteFile(ca, []byte(s.ca.CA()), 0o644); err != nil {
+		s.t.Fatal(err)
+	}
+	data, err := os.MkdirTemp(s.dir, "cli")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	cli := &lab.CLI{Path: s.bin["juju41"], Data: data, Env: []string{"SSL_CERT_FILE=" + ca, "JUJU_CLIENT_ID=ci", "JUJU_CLIENT_SECRET=ci-secret"}}
+	args := strings.Fields(command)
+	s.eventually("juju logs in", func() error {
+		if len(args) < 2 {
+			return fmt.Errorf("there is no command to log in with: %q", command)
+		}
+		_, err := cli.Run(s.t.Context(), append(args[1:], "--no-prompt")...)
+		return err
+	})
+}
+
+// containersPart is what metadata.yaml says of containers, which a machine has not.
+var containersPart = regexp.MustCompile(`(?s)\ncontainers:\n.*?\n(peers:)`)
+
+func (s *services) packJIMM() string {
+	s.t.Helper()
+	metadata, err := os.ReadFile("../../metadata.yaml")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	text := containersPart.ReplaceAllString(string(metadata), "\n$1")
+	text = strings.Replace(text, "  - k8s-api\n", "", 1)
+	out := filepath.Join(s.dir, "juju-jimm-k8s.charm")
+	err = pack.Charm(out, pack.Options{Root: "../..", Dispatch: s.bin["dispatch"], Arch: runtime.GOARCH, Files: map[string][]byte{"metadata.yaml": []byte(text)}})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return out
+}
+
+func (s *services) packStandin() string {
+	s.t.Helper()
+	out := filepath.Join(s.dir, "services.charm")
+	err := pack.Charm(out, pack.Options{Root: s.dir, Dispatch: s.bin["standin"], Arch: runtime.GOARCH, Files: map[string][]byte{
+		"metadata.yaml": []byte(`name: services
+summary: Stands for the charms that JIMM is related to
+description: For tests.
+provides:
+  database: {interface: postgresql_client}
+  openfga: {interface: openfga}
+  oauth: {interface: oauth}
+  ingress: {interface: ingress}
+  ingress-per-unit: {interface: ingress_per_unit}
+  send-ca-cert: {interface: certificate_transfer}
+`),
+		"config.yaml": []byte("options:\n  backend: {type: string, description: URL of the test.}\n  poke: {type: int, description: Any change runs a hook.}\n"),
+	}})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return out
+}
+
+// serveBackend does for the charm what it asks for, and gives the URL. Requests
+// for JIMM go to its pod: on a machine the unit's own address is another.
+func (s *services) serveBackend(pod *pods.Pod) string {
+	l := s.listen()
+	answer := func(do func(ctx context.Context, decode func(any) error) (any, error)) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			out, err := do(r.Context(), func(in any) error { return json.NewDecoder(r.Body).Decode(in) })
+			if err != nil {
+				http.Error(w, err.Error(), http.StatusInternalServerError)
+				return
+			}
+			_ = json.NewEncoder(w).Encode(out)
+		}
+	}
+	text := func(do func(ctx context.Context, in string) (any, error)) http.HandlerFunc {
+		return answer(func(ctx context.Context, decode func(any) error) (any, error) {
+			var in string
+			if err := decode(&in); err != nil {
+				return nil, err
+			}
+			return do(ctx, in)
+		})
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/facts", answer(func(context.Context, func(any) error) (any, error) {
+		return map[string]string{
+			"Postgres": s.pg.Endpoint, "OpenFGA": s.fga.URL, "Token": s.fga.Token, "Issuer": s.oauth.Issuer, "Ingress": "https://" + s.traefik.Host, "CA": s.ca.CA(),
+		}, nil
+	}))
+	mux.Handle("/user", text(func(ctx context.Context, user string) (any, error) { return s.pg.User(ctx, "", user) }))
+	mux.Handle("/database", text(func(_ context.Context, asked string) (any, error) { return s.pg.Name(asked), nil }))
+	mux.Handle("/store", text(func(ctx context.Context, name string) (any, error) { return s.fga.Store(ctx, name) }))
+	mux.Handle("/register", answer(func(ctx context.Context, decode func(any) error) (any, error) {
+		var request relation.OAuthRequest
+		if err := decode(&request); err != nil {
+			return nil, err
+		}
+		id, secret, err := s.oauth.Register(ctx, "", request)
+		return []string{id, secret}, err
+	}))
+	mux.Handle("/route", answer(func(_ context.Context, decode func(any) error) (any, error) {
+		var route struct {
+			Prefix  string
+			Request relation.IngressRequest
+		}
+		if err := decode(&route); err != nil {
+			return nil, err
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.strip[route.Prefix] = route.Request.StripPrefix
+		s.routes[route.Prefix] = []*url.URL{{Scheme: "http", Host: fmt.Sprintf("%s:%d", pod.Address, route.Request.Port)}}
+		return nil, nil
+	}))
+	server := &http.Server{Handler: mux, ErrorLog: log.New(io.Discard, "", 0)}
+	go func() { _ = server.Serve(l) }()
+	return "http://" + l.Addr().String()
+}
