@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -39,6 +40,10 @@ type Options struct {
 	// Interval is how long an event waits for others to be written with
 	// (default 200 ms).
 	Interval time.Duration
+	// MaxLag is how old the oldest event that is not written may become before
+	// callers wait (default 700 ms): what a crash can lose is what was recorded
+	// within that time.
+	MaxLag time.Duration
 	// MaxParams is the size in bytes up to which parameters are looked at
 	// (default 16 KiB); of larger ones only the size is recorded.
 	MaxParams int
@@ -60,6 +65,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Interval <= 0 {
 		o.Interval = 200 * time.Millisecond
+	}
+	if o.MaxLag <= 0 {
+		o.MaxLag = 700 * time.Millisecond
 	}
 	if o.SaveTimeout <= 0 {
 		o.SaveTimeout = 30 * time.Second
@@ -84,6 +92,11 @@ type Log struct {
 	pending []entry
 	spare   []entry // storage of the last batch, for the next
 	closed  bool
+	// progress is closed, and replaced, when the writer has written something.
+	progress chan struct{}
+	// oldest is when the oldest event that is not written was recorded, in
+	// nanoseconds of Unix time; 0 if there is none.
+	oldest atomic.Int64
 
 	some    chan struct{} // has an element when pending is not empty
 	full    chan struct{} // has an element when a batch has come together
@@ -103,6 +116,8 @@ type entry struct {
 	raw bool
 	// size is what the entry counts for, in bytes.
 	size int64
+	// at is when it was recorded, in nanoseconds of Unix time.
+	at int64
 }
 
 // New returns a log that writes to sink until it is closed.
@@ -111,7 +126,8 @@ func New(sink Sink, opts Options) *Log {
 	l := &Log{
 		sink: sink, opts: opts,
 		events: semaphore.NewWeighted(int64(opts.MaxEvents)), bytes: semaphore.NewWeighted(int64(opts.MaxBytes)),
-		some: make(chan struct{}, 1), full: make(chan struct{}, 1), closing: make(chan struct{}), done: make(chan struct{}),
+		progress: make(chan struct{}),
+		some:     make(chan struct{}, 1), full: make(chan struct{}, 1), closing: make(chan struct{}), done: make(chan struct{}),
 	}
 	l.ctx, l.giveUp = context.WithCancel(context.Background())
 	go l.write()
@@ -150,6 +166,11 @@ func (l *Log) add(ctx context.Context, e entry) error {
 	if err := l.reserve(ctx, e.size); err != nil {
 		return err
 	}
+	if err := l.keepUp(ctx); err != nil {
+		l.release(1, e.size)
+		return err
+	}
+	e.at = time.Now().UnixNano()
 	l.mu.Lock()
 	if l.closed {
 		l.mu.Unlock()
@@ -158,6 +179,7 @@ func (l *Log) add(ctx context.Context, e entry) error {
 	}
 	l.pending = append(l.pending, e)
 	n := len(l.pending)
+	l.oldest.CompareAndSwap(0, e.at)
 	l.mu.Unlock()
 	if n == 1 {
 		signal(l.some)
@@ -189,6 +211,49 @@ func (l *Log) reserve(ctx context.Context, size int64) error {
 		return ErrClosed
 	}
 	return fmt.Errorf("cannot record audit event: %w", ctx.Err())
+}
+
+// keepUp waits while the oldest event that is not written is too old.
+func (l *Log) keepUp(ctx context.Context) error {
+	for {
+		oldest := l.oldest.Load()
+		if oldest == 0 || time.Now().UnixNano()-oldest < int64(l.opts.MaxLag) {
+			return nil
+		}
+		l.mu.Lock()
+		progress, closed := l.progress, l.closed
+		l.mu.Unlock()
+		if closed {
+			return ErrClosed
+		}
+		if l.oldest.Load() != oldest {
+			continue
+		}
+		select {
+		case <-progress:
+		case <-l.ctx.Done():
+			return ErrClosed
+		case <-ctx.Done():
+			return fmt.Errorf("cannot record audit event: %w", ctx.Err())
+		}
+	}
+}
+
+// written notes that the oldest event that is not written is now next, or if
+// that is nil the first one pending.
+func (l *Log) written(next *entry) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case next != nil:
+		l.oldest.Store(next.at)
+	case len(l.pending) > 0:
+		l.oldest.Store(l.pending[0].at)
+	default:
+		l.oldest.Store(0)
+	}
+	close(l.progress)
+	l.progress = make(chan struct{})
 }
 
 func (l *Log) release(events int, size int64) {
@@ -244,8 +309,15 @@ func (l *Log) write() {
 		if len(batch) == 0 && closing {
 			return
 		}
-		for chunk := range slices.Chunk(batch, l.opts.BatchEvents) {
-			l.writeChunk(chunk)
+		for rest := batch; len(rest) > 0; {
+			n := min(len(rest), l.opts.BatchEvents)
+			l.writeChunk(rest[:n])
+			rest = rest[n:]
+			if len(rest) > 0 {
+				l.written(&rest[0])
+			} else {
+				l.written(nil)
+			}
 		}
 		l.giveBack(batch)
 	}

@@ -411,3 +411,34 @@ func BenchmarkRedact(b *testing.B) {
 		audit.Redact("ModelManager", "DestroyModels", params)
 	}
 }
+
+func TestALogThatIsBehindKeepsItsCallersBack(t *testing.T) {
+	s := &sink{gate: make(chan struct{})}
+	l := audit.New(s, quiet(audit.Options{Interval: time.Millisecond, MaxLag: 200 * time.Millisecond}))
+	began := time.Now()
+	var last time.Duration
+	held := 0
+	tick := time.NewTicker(5 * time.Millisecond) // so that it is not full before it is behind
+	defer tick.Stop()
+	for {
+		<-tick.C
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		err := l.Record(ctx, event(held))
+		cancel()
+		if errors.Is(err, context.DeadlineExceeded) {
+			break
+		}
+		check(t, err)
+		held++
+		if last = time.Since(began); last > 20*time.Second {
+			t.Fatal("nobody is kept back")
+		}
+	}
+	if last < 150*time.Millisecond {
+		t.Errorf("callers were kept back after %v", last)
+	}
+	close(s.gate)
+	check(t, l.Record(t.Context(), event(held)))
+	check(t, l.Close(t.Context()))
+	wantIDs(t, s.saved(), held+1)
+}

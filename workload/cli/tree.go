@@ -80,6 +80,8 @@ func sections() []section {
 		{"Audit log", []entry{
 			{"grant-audit-log", "grant-audit-log-access", (*JAAS).grantAuditLog},
 			{"revoke-audit-log", "revoke-audit-log-access", (*JAAS).revokeAuditLog},
+			{"audit-events", "audit-events", (*JAAS).auditEvents},
+			{"purge-audit-logs", "purge-audit-logs", (*JAAS).purgeAuditLogs},
 		}},
 	}
 }

@@ -61,7 +61,12 @@ type Config struct {
 	// OpenFGAObjects is how many objects the server lists; negative: all.
 	OpenFGAObjects int
 
+	// SecretKeys seal secrets in PostgreSQL; Vault is where they are kept
+	// otherwise.
 	SecretKeys [][]byte
+	Vault      Vault
+	// AuditRetention is for how long audit events are kept; 0 is for ever.
+	AuditRetention time.Duration
 }
 
 // read reads all settings. To add one, read it here with the method for its kind
@@ -154,9 +159,16 @@ func read(v *variables) Config {
 		}
 		c.SecretKeys = append(c.SecretKeys, key)
 	}
-	if len(c.SecretKeys) == 0 {
-		v.fail("JIMM_SECRET_STORAGE_KEYS", "is missing: set it to a base64 key of 32 random bytes, such as openssl rand -base64 32 prints; further keys after it open what they sealed before")
+	c.Vault = v.vault()
+	if len(c.SecretKeys) == 0 && c.Vault.Address == "" {
+		v.fail("JIMM_SECRET_STORAGE_KEYS", "is missing, and VAULT_ADDR too: set it to a base64 key of 32 random bytes, such as openssl rand -base64 32 prints (further keys after it open what they sealed before), or let VAULT_ADDR say where Vault is")
 	}
+	retention := v.text("JIMM_AUDIT_LOG_RETENTION_PERIOD_IN_DAYS", "0")
+	days, err := strconv.Atoi(retention)
+	if err != nil || days < 0 || days > 36500 {
+		v.fail("JIMM_AUDIT_LOG_RETENTION_PERIOD_IN_DAYS", "must be a number of days, 0 to keep everything, not %q", retention)
+	}
+	c.AuditRetention = time.Duration(days) * 24 * time.Hour
 	scheme := v.text("OPENFGA_SCHEME", "http")
 	host := v.required("OPENFGA_HOST", "the host of the OpenFGA server")
 	port := v.text("OPENFGA_PORT", "8080")

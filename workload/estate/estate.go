@@ -36,6 +36,9 @@ type Estate struct {
 	// nothing is still on its way).
 	IntentAge time.Duration
 
+	// AuditRetention is for how long audit events are kept; 0 is for ever.
+	AuditRetention time.Duration
+
 	// Pause, where set, is called at each named step of a write that spans two
 	// systems, so that a test can stop the process there.
 	Pause func(step string)

@@ -2,7 +2,6 @@ package estate
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
 	"github.com/juju/juju/rpc/params"
@@ -20,6 +19,7 @@ type Store interface {
 	ResourceStore
 	UsersetStore
 	SessionStore
+	AuditStore
 	Signals
 	// Leases runs f with leases that end with it, or, with f's context, when
 	// they are lost.
@@ -247,23 +247,4 @@ type ModelStore interface {
 	ModelsUsing(ctx context.Context, credential string) ([]Model, error)
 	// StaleModels returns those in a state that were last changed before a time.
 	StaleModels(ctx context.Context, state ModelState, before time.Time) ([]Model, error)
-}
-
-// AuditEvent is one request or reply that passed.
-type AuditEvent struct {
-	Time           time.Time
-	ConversationID string
-	MessageID      uint64
-	Facade         string
-	Method         string
-	Version        int
-	ObjectID       string
-	User           string
-	// Model is the UUID of the model for a model connection, else empty.
-	Model      string
-	IsResponse bool
-	// Params is already redacted; nil for what is not recorded.
-	Params json.RawMessage
-	// Error and ErrorCode are of a reply.
-	Error, ErrorCode string
 }

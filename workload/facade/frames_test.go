@@ -165,6 +165,8 @@ func story(name string, version int) []step {
 			model("ListSessions", `{}`), model("ListSessions", fmt.Sprintf(`{"user-tag":%q}`, bob)), model("ListSessions", `{"all":true}`),
 			model("RevokeSessions", `{"ids":["0000"]}`), model("RevokeSessions", `{"ids":["000000000000"]}`), model("RevokeSessions", fmt.Sprintf(`{"user-tag":%q}`, bob)), model("RevokeSessions", `{}`),
 			model("GrantAuditLogAccess", fmt.Sprintf(`{"user-tag":%q,"level":"read"}`, bob)), model("GrantAuditLogAccess", fmt.Sprintf(`{"user-tag":%q,"level":"write"}`, bob)),
+			model("FindAuditEvents", `{"before":"2001-01-01T00:00:00Z"}`), model("FindAuditEvents", `{"limit":-1}`), model("FindAuditEvents", `{"after":"yesterday"}`),
+			model("PurgeLogs", `{"date":"2001-01-01T00:00:00Z"}`), model("PurgeLogs", `{"date":"2999-01-01T00:00:00Z"}`),
 			model("RevokeAuditLogAccess", fmt.Sprintf(`{"user-tag":%q,"level":"read"}`, bob)),
 			{facade: "ModelManager", method: "CreateModel", params: fmt.Sprintf(`{"name":"asked%d","qualifier":"alice@example.com","cloud-tag":"cloud-dev","region":"west"}`, version), keep: map[string]string{"asked": "response.uuid"}},
 			model("ModelControllerInfo", `{"model":"${asked}"}`), model("ModelControllerInfo", fmt.Sprintf(`{"model":"alice@example.com/asked%d"}`, version)),

@@ -22,7 +22,8 @@ var jimmMethods = jimmControllerMethods.
 	also(usersetMethods).
 	also(relationMethods).
 	also(keyMethods).
-	also(sessionMethods)
+	also(sessionMethods).
+	also(auditMethods)
 
 // jimmLegacyMethods are version 3: what it had and has not changed since.
 var jimmLegacyMethods = jimmMethods.only(

@@ -66,6 +66,8 @@ type session struct {
 	retained int
 	// room is signalled when pending shrinks and the reader waits for it.
 	room *sync.Cond
+	// modelName is owner/name of the model at the login.
+	modelName string
 	// ended is set when the session is over.
 	ended bool
 	wide  wideLinks
@@ -388,6 +390,7 @@ func (s *session) admit(ctx context.Context, req *rpc.Request) (any, *estate.Use
 		return nil, nil, io.EOF
 	}
 	s.user, s.route, s.primary, s.leave = *user, route, primary, leave
+	s.modelName = route.Model.Path()
 	if s.g.Holds != nil {
 		s.hold = s.g.Holds.Hold(*user, route, route.Claims, s.accessLost)
 	}
@@ -611,9 +614,9 @@ func (s *session) fail(l *link, cause error) {
 		s.remove(c)
 		lost = append(lost, c)
 	}
-	name := s.route.Controller.Name
+	name, user := s.route.Controller.Name, s.user.Name
 	s.mu.Unlock()
-	s.g.Log.InfoContext(s.ctx, "connection to controller lost", "controller", name, "user", s.userName(), "error", cause)
+	s.g.Log.InfoContext(s.ctx, "connection to controller lost", "controller", name, "user", user, "error", cause)
 	for _, c := range lost {
 		s.lost(c)
 	}
@@ -637,10 +640,11 @@ func (s *session) record(id uint64, facade string, version int, object, method s
 	if s.g.Recorder == nil {
 		return
 	}
+	user, model := s.names()
 	s.g.Recorder.Record(s.ctx, estate.AuditEvent{
 		Time: s.g.Now(), ConversationID: s.conversation, MessageID: id,
 		Facade: facade, Method: method, Version: version, ObjectID: object,
-		User: s.userName(), Model: s.modelUUID, Params: raw,
+		User: user, Model: s.modelUUID, ModelName: model, Params: raw,
 	})
 }
 
@@ -649,17 +653,19 @@ func (s *session) recordReply(id uint64, facade string, version int, object, met
 	if s.g.Recorder == nil {
 		return
 	}
+	user, model := s.names()
 	s.g.Recorder.Record(s.ctx, estate.AuditEvent{
 		Time: s.g.Now(), ConversationID: s.conversation, MessageID: id,
 		Facade: facade, Method: method, Version: version, ObjectID: object,
-		User: s.userName(), Model: s.modelUUID, IsResponse: true, Error: errText, ErrorCode: code,
+		User: user, Model: s.modelUUID, ModelName: model, IsResponse: true, Error: errText, ErrorCode: code,
 	})
 }
 
-func (s *session) userName() string {
+// names are the user's and the model's, empty before the login.
+func (s *session) names() (user, model string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.user.Name
+	return s.user.Name, s.modelName
 }
 
 // objectPrefix begins the ids of watchers that live on a wide connection.

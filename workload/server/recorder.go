@@ -20,6 +20,9 @@ type recorder struct {
 // Record implements gateway.Recorder. When the audit log is full it waits:
 // overload slows callers down, nothing is dropped.
 func (r recorder) Record(ctx context.Context, e estate.AuditEvent) {
+	if e.Address == "" {
+		e.Address = estate.CallerOf(ctx).Address
+	}
 	if err := r.trail.RecordRaw(ctx, e); err != nil && ctx.Err() == nil {
 		r.log.ErrorContext(ctx, "cannot audit", "facade", e.Facade, "method", e.Method, "user", e.User, "error", err)
 	}

@@ -76,6 +76,8 @@ type Config struct {
 	OffersEvery time.Duration
 	// Freshness says how closely controllers are kept up with.
 	Freshness estate.Freshness
+	// AuditRetention is for how long audit events are kept; 0 is for ever.
+	AuditRetention time.Duration
 	// CallTimeout and IntentAge are the estate's.
 	CallTimeout, IntentAge time.Duration
 	// QueryTimeout is the estate's (default 5 s).
@@ -149,7 +151,7 @@ func New(ctx context.Context, c Config, a Adapters) (*Server, error) {
 		UUID: c.UUID, Self: self, Version: c.Version, Commit: c.Commit,
 		Now: time.Now, NewUUID: uuid.NewString, Shuffle: rand.Shuffle, Log: c.Log,
 		Queries: new(jq.Runner), QueryTimeout: c.QueryTimeout,
-		CallTimeout: c.CallTimeout, IntentAge: c.IntentAge, Pause: c.Pause, ForgetAccount: a.Logins.ForgetAccount,
+		CallTimeout: c.CallTimeout, IntentAge: c.IntentAge, Pause: c.Pause, AuditRetention: c.AuditRetention, ForgetAccount: a.Logins.ForgetAccount,
 	}
 	if err := e.EnsureAdmins(ctx, c.Admins); err != nil {
 		return nil, fmt.Errorf("cannot make administrators: %w", err)
@@ -288,6 +290,7 @@ func (s *Server) lead(ctx context.Context) {
 			var running sync.WaitGroup
 			running.Go(func() { s.every(ctx, s.config.SweepEvery, "sweep", s.Estate.Sweep) })
 			running.Go(func() { s.every(ctx, s.config.OffersEvery, "offers", s.Estate.RefreshAllOffers) })
+			running.Go(func() { s.every(ctx, time.Hour, "audit retention", s.Estate.ExpireAuditEvents) })
 			running.Wait()
 			return ctx.Err()
 		})

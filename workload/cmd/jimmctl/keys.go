@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"time"
@@ -12,7 +13,7 @@ import (
 	"jimm/workload/config"
 	"jimm/workload/juju"
 	"jimm/workload/postgres"
-	"jimm/workload/sealed"
+	"jimm/workload/server"
 )
 
 func rotateSigningKeys(j *cli.JAAS) *cobra.Command {
@@ -40,7 +41,7 @@ notices.`,
 			return err
 		}
 		defer store.Close()
-		secrets, err := sealed.New(store.Pool(), c.SecretKeys...)
+		secrets, err := server.OpenSecrets(store.Pool(), c.SecretKeys, c.Vault, slog.Default())
 		if err != nil {
 			return err
 		}

@@ -23,7 +23,6 @@ import (
 	"jimm/workload/observe"
 	"jimm/workload/openfga"
 	"jimm/workload/postgres"
-	"jimm/workload/sealed"
 	"jimm/workload/server"
 	"jimm/workload/traces"
 	"jimm/workload/trust"
@@ -76,7 +75,7 @@ func run(ctx context.Context, file string) error {
 	}
 	defer store.Close()
 	watch.Pool(store.Pool())
-	secrets, err := sealed.New(store.Pool(), c.SecretKeys...)
+	secrets, err := server.OpenSecrets(store.Pool(), c.SecretKeys, c.Vault, log)
 	if err != nil {
 		return err
 	}
@@ -104,7 +103,7 @@ func run(ctx context.Context, file string) error {
 	jimm, err := server.New(ctx, server.Config{
 		UUID: c.UUID, DNSName: c.DNSName, Prefix: c.Prefix, Admins: c.Admins, Origins: c.Origins,
 		Dashboard: c.Browsers.Dashboard, CookieLife: c.Browsers.CookieLife, SecureCookies: c.Browsers.SecureCookies,
-		TrustedProxies: c.TrustedProxies, TokenLife: c.TokenLife, KeyMaxAge: c.KeyMaxAge, QueryTimeout: c.QueryTimeout, Version: version, Commit: commit, Log: log, LogLevel: level, Instruments: watch,
+		TrustedProxies: c.TrustedProxies, TokenLife: c.TokenLife, KeyMaxAge: c.KeyMaxAge, QueryTimeout: c.QueryTimeout, AuditRetention: c.AuditRetention, Version: version, Commit: commit, Log: log, LogLevel: level, Instruments: watch,
 		Roots: roots.Pool,
 	}, server.Adapters{Store: store, Permissions: permissions, Secrets: secrets, Logins: logins, Audit: trail})
 	if err != nil {
