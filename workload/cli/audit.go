@@ -139,7 +139,8 @@ same every day.
 ` + dateForms,
 		Example: `  jaas purge-audit-logs 2026-01-01
   jaas purge-audit-logs 2026-03-04T15:00:00+01:00 --format json -y`,
-		Args: Arguments("the time to remove events before"),
+		Args:              Arguments("the time to remove events before"),
+		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	out := j.NewOutput(cmd, "yaml", "json")
 	prompt := j.NewPrompt(cmd)

@@ -83,7 +83,7 @@ func (j *JAAS) completeClouds(ctx context.Context) []string {
 	}
 	defer conn.Close()
 	var clouds jujuparams.CloudsResult
-	if conn.APICall(ctx, "Cloud", 7, "", "Clouds", nil, &clouds) != nil {
+	if conn.APICall(ctx, "Cloud", cloudVersion, "", "Clouds", nil, &clouds) != nil {
 		return nil
 	}
 	var found []string
@@ -136,4 +136,15 @@ func completeRelations(context.Context) []string {
 	return []string{
 		"administrator", "audit_log_viewer", "can_addmodel", "writer", "reader", "consumer", "member", "assignee",
 	}
+}
+
+// completeProfiles lists the controller profiles.
+func (j *JAAS) completeProfiles(ctx context.Context) []string {
+	var list params.ListControllerProfilesResponse
+	j.ask(ctx, "ListControllerProfiles", nil, &list)
+	var found []string
+	for _, p := range list.Profiles {
+		found = append(found, p.Name)
+	}
+	return found
 }

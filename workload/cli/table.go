@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -39,7 +40,8 @@ func Warn(text string) any { return cell{text, yellow} }
 // Bad is a red cell.
 func Bad(text string) any { return cell{text, red} }
 
-// Row adds a row: of strings, of cells that Good, Warn and Bad make, or of
+// Row adds a row, or with no cells an empty line, after which columns are aligned
+// anew: of strings, of cells that Good, Warn and Bad make, or of
 // anything else as fmt.Sprint prints it. What is empty shows as a hyphen.
 func (t *Table) Row(cells ...any) {
 	row := make([]cell, len(cells))
@@ -73,8 +75,25 @@ func printable(s string) string {
 
 // String returns the table, two blanks between columns.
 func (t *Table) String() string {
+	var b strings.Builder
+	for rows := t.rows; len(rows) > 0; {
+		end := slices.IndexFunc(rows, func(row []cell) bool { return len(row) == 0 })
+		if end < 0 {
+			end = len(rows)
+		}
+		t.write(&b, rows[:end])
+		if rows = rows[end:]; len(rows) > 0 {
+			b.WriteByte('\n')
+			rows = rows[1:]
+		}
+	}
+	return b.String()
+}
+
+// write writes rows that are aligned with each other.
+func (t *Table) write(b *strings.Builder, rows [][]cell) {
 	var widths []int
-	for _, row := range t.rows {
+	for _, row := range rows {
 		for i, c := range row {
 			if i == len(widths) {
 				widths = append(widths, 0)
@@ -82,8 +101,7 @@ func (t *Table) String() string {
 			widths[i] = max(widths[i], utf8.RuneCountInString(c.text))
 		}
 	}
-	var b strings.Builder
-	for _, row := range t.rows {
+	for _, row := range rows {
 		for i, c := range row {
 			if t.colour && c.colour != "" {
 				b.WriteString(c.colour + c.text + plain)
@@ -96,7 +114,6 @@ func (t *Table) String() string {
 		}
 		b.WriteByte('\n')
 	}
-	return b.String()
 }
 
 // isTerminal tells whether somebody looks at what is written, or types what is read.

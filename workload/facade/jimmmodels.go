@@ -11,6 +11,7 @@ import (
 	"github.com/juju/juju/rpc/params"
 
 	"jimm/workload/estate"
+	"jimm/workload/jimmapi"
 )
 
 // jimmModelMethods are what the JIMM facade does with models and clouds that
@@ -28,56 +29,26 @@ var jimmModelMethods = methods{
 	"ListModelsOnController": call(listModelsOnController),
 }
 
-// placement says where a model is. model-owner is ours.
-type placement struct {
-	jimmparams.ModelControllerInfoListItem
-	ModelOwner string `json:"model-owner"`
-}
-
-type placements struct {
-	Models []placement `json:"models"`
-}
-
-func listPlacements(ctx context.Context, c *Connection) (placements, error) {
+func listPlacements(ctx context.Context, c *Connection) (jimmapi.ModelPlacements, error) {
 	models, err := c.server.Estate.Placements(ctx, *c.user)
-	return placements{each(models, func(m estate.ListedModel) placement {
-		return placement{jimmparams.ModelControllerInfoListItem{
-			ModelName: m.Name, ModelUUID: m.UUID, ControllerName: m.ControllerName, ControllerUUID: m.ControllerUUID,
-		}, m.Owner}
+	return jimmapi.ModelPlacements{Models: each(models, func(m estate.ListedModel) jimmapi.ModelPlacement {
+		return jimmapi.ModelPlacement{
+			ModelName: m.Name, ModelOwner: m.Owner, ModelUUID: m.UUID, ControllerName: m.ControllerName, ControllerUUID: m.ControllerUUID,
+		}
 	})}, err
 }
 
-func modelControllerInfo(ctx context.Context, c *Connection, args jimmparams.ModelControllerInfoRequest) (placement, error) {
+func modelControllerInfo(ctx context.Context, c *Connection, args jimmparams.ModelControllerInfoRequest) (jimmapi.ModelPlacement, error) {
 	m, controller, err := c.server.Estate.Placement(ctx, *c.user, args.ModelQualifier)
-	if err != nil {
-		return placement{}, err
-	}
-	return placement{jimmparams.ModelControllerInfoListItem{
-		ModelName: m.Name, ModelUUID: m.UUID, ControllerName: controller.Name, ControllerUUID: controller.UUID,
-	}, m.Owner}, nil
+	return jimmapi.ModelPlacement{
+		ModelName: m.Name, ModelOwner: m.Owner, ModelUUID: m.UUID, ControllerName: controller.Name, ControllerUUID: controller.UUID,
+	}, err
 }
 
-// modelOnController is a model in the answer of ListModelsOnController.
-type modelOnController struct {
-	ModelName  string `json:"model-name"`
-	ModelOwner string `json:"model-owner"`
-	ModelUUID  string `json:"model-uuid"`
-	Cloud      string `json:"cloud"`
-	Region     string `json:"region,omitempty"`
-	State      string `json:"state"` // live or dying
-	Gone       bool   `json:"gone,omitempty"`
-}
-
-type modelsOnController struct {
-	ControllerName string              `json:"controller-name"`
-	ControllerUUID string              `json:"controller-uuid"`
-	Models         []modelOnController `json:"models"`
-}
-
-func listModelsOnController(ctx context.Context, c *Connection, args jimmparams.ShowControllerRequest) (modelsOnController, error) {
+func listModelsOnController(ctx context.Context, c *Connection, args jimmparams.ShowControllerRequest) (jimmapi.ControllerModels, error) {
 	controller, models, err := c.server.Estate.ModelsOf(ctx, *c.user, args.ControllerName)
-	return modelsOnController{controller.Name, controller.UUID, each(models, func(m estate.Model) modelOnController {
-		found := modelOnController{
+	return jimmapi.ControllerModels{ControllerName: controller.Name, ControllerUUID: controller.UUID, Models: each(models, func(m estate.Model) jimmapi.ControllerModel {
+		found := jimmapi.ControllerModel{
 			ModelName: m.Name, ModelOwner: m.Owner, ModelUUID: m.UUID, Cloud: m.Cloud,
 			State: string(m.State), Gone: !m.GoneSince.IsZero(),
 		}
@@ -154,39 +125,13 @@ func listUserClouds(ctx context.Context, c *Connection, args jimmparams.ListUser
 	return result, err
 }
 
-// overview is the answer of EstateOverview.
-type overview struct {
-	Controllers []controllerOverview `json:"controllers"`
-	Clouds      []count              `json:"clouds"`
-	Versions    []count              `json:"versions"`
-	Models      int                  `json:"models"`
-	Dying       int                  `json:"dying-models"`
-	Gone        int                  `json:"gone-models"`
-}
-
-type controllerOverview struct {
-	Name    string              `json:"name"`
-	UUID    string              `json:"uuid"`
-	Cloud   string              `json:"cloud"`
-	Region  string              `json:"region,omitempty"`
-	Version string              `json:"agent-version"`
-	Models  int                 `json:"models"`
-	Status  params.EntityStatus `json:"status"`
-}
-
-type count struct {
-	Name        string `json:"name"`
-	Controllers int    `json:"controllers"`
-	Models      int    `json:"models"`
-}
-
-func estateOverview(ctx context.Context, c *Connection) (overview, error) {
+func estateOverview(ctx context.Context, c *Connection) (jimmapi.Overview, error) {
 	o, err := c.server.Estate.Overview(ctx, *c.user)
-	counted := func(n estate.Count) count { return count(n) }
-	return overview{
-		Controllers: each(o.Controllers, func(c estate.ControllerOverview) controllerOverview {
-			return controllerOverview{
-				Name: c.Name, UUID: c.UUID, Cloud: c.Cloud, Region: c.Region, Version: c.AgentVersion, Models: c.Models,
+	counted := func(n estate.Count) jimmapi.Count { return jimmapi.Count(n) }
+	return jimmapi.Overview{
+		Controllers: each(o.Controllers, func(c estate.ControllerOverview) jimmapi.ControllerOverview {
+			return jimmapi.ControllerOverview{
+				Name: c.Name, UUID: c.UUID, Cloud: c.Cloud, Region: c.Region, AgentVersion: c.AgentVersion, Models: c.Models,
 				Status: controllerInfo(c.Controller).Status,
 			}
 		}),

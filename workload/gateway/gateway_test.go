@@ -229,7 +229,7 @@ func (w *world) Route(_ context.Context, u estate.User, uuid string) (estate.Rou
 		return estate.Route{}, estate.Errorf(estate.CodeModelNotFound, "model %q not found", uuid)
 	}
 	return estate.Route{
-		Model:      estate.Model{UUID: uuid},
+		Model:      estate.Model{UUID: uuid, Owner: alice.Name, Name: "shop"},
 		Controller: estate.Controller{Name: "blue"},
 		Claims:     estate.Claims{modelTag: "read"},
 	}, nil
@@ -759,6 +759,9 @@ func TestRequestsAndRepliesAreRecordedButPingsAndWatchersNot(t *testing.T) {
 		e := estate.AuditEvent{
 			Time: time.Unix(1, 0), ConversationID: "conversation", MessageID: id, Facade: facade, Method: method,
 			Version: version, User: user, Model: modelUUID, IsResponse: response, Error: errText, ErrorCode: code,
+		}
+		if user != "" { // the model is looked up for whoever has logged in
+			e.ModelName = alice.Name + "/shop"
 		}
 		if params != "" {
 			e.Params = json.RawMessage(params)

@@ -27,6 +27,8 @@ const (
 
 // Config says which OpenFGA server and store to use.
 type Config struct {
+	// ReadOnly fails where a store or a model would have to be made.
+	ReadOnly bool
 	// URL is the server's HTTP API, "http://openfga.example:8080".
 	URL string
 	// Token is the preshared key of the server, empty if it has none.
@@ -67,11 +69,12 @@ type Config struct {
 // is read at OpenFGA's higher consistency, so a permission that was taken away
 // is gone with the next question.
 type Permissions struct {
-	client  *client.OpenFgaClient
-	lister  *client.OpenFgaClient // does not try again: a list past its deadline would only be so again
-	http    *http.Client
-	schema  schema
-	timeout time.Duration
+	readOnly bool
+	client   *client.OpenFgaClient
+	lister   *client.OpenFgaClient // does not try again: a list past its deadline would only be so again
+	http     *http.Client
+	schema   schema
+	timeout  time.Duration
 
 	storeID, modelID string
 	listLimit        int
@@ -81,8 +84,8 @@ type Permissions struct {
 
 var _ estate.Permissions = (*Permissions)(nil)
 
-// Connect reaches the server, finds or makes the store and the authorization
-// model in it, and returns the permissions there.
+// Connect reaches the server, finds or (unless ReadOnly) makes the store and the
+// authorization model in it, and returns the permissions there.
 func Connect(ctx context.Context, config Config) (*Permissions, error) {
 	m, err := model()
 	if err != nil {
@@ -98,6 +101,7 @@ func Connect(ctx context.Context, config Config) (*Permissions, error) {
 		listLimit:    config.ListLimit,
 		objectsLimit: config.ObjectsLimit,
 		listDeadline: config.ListDeadline,
+		readOnly:     config.ReadOnly,
 	}
 	if p.timeout == 0 {
 		p.timeout = 10 * time.Second

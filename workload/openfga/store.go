@@ -27,6 +27,9 @@ func (p *Permissions) findStore(ctx context.Context, config Config) (string, err
 	if err != nil || id != "" {
 		return id, err
 	}
+	if p.readOnly {
+		return "", fmt.Errorf("there is no OpenFGA store %q", config.StoreName)
+	}
 	if err := p.createStore(ctx, config.StoreName); err != nil {
 		return "", err
 	}
@@ -109,6 +112,9 @@ func (p *Permissions) findModel(ctx context.Context, ours client.ClientWriteAuth
 		if p.isOurs(m) {
 			return m.Id, nil
 		}
+	}
+	if p.readOnly {
+		return "", fmt.Errorf("OpenFGA store %q does not have the model of this version", p.storeID)
 	}
 	written, err := p.client.WriteAuthorizationModel(ctx).Body(ours).Execute()
 	if err != nil {

@@ -20,8 +20,9 @@ func migrateDatabase(j *cli.JAAS) *cobra.Command {
 Every jimmsrv does so at its start; this is for those who want it to be a step of
 its own, before the new version runs. It needs the variable JIMM_DSN of jimmsrv's
 environment. Of several that run at once one migrates and the others wait for it.`,
-		Example: "  jimmctl migrate-database --dry-run\n  jimmctl migrate-database",
-		Args:    cli.Arguments(),
+		Example:           "  jimmctl migrate-database --dry-run\n  jimmctl migrate-database",
+		Args:              cli.Arguments(),
+		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	out := j.NewOutput(cmd, "tabular", "yaml", "json")
 	dry := cmd.Flags().Bool("dry-run", false, "only say what there is to do; exits with 7 if there is something")

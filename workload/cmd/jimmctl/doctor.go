@@ -1,82 +1,84 @@
 package main
 
 import (
-	"encoding/json"
+	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
-	"time"
+	"log/slog"
+	"os"
 
 	"github.com/spf13/cobra"
 
 	"jimm/workload/cli"
 	"jimm/workload/config"
+	"jimm/workload/doctor"
+	"jimm/workload/estate"
+	"jimm/workload/postgres"
+	"jimm/workload/server"
 )
 
-func doctor(j *cli.JAAS) *cobra.Command {
+func doctorCommand(j *cli.JAAS) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Look at the server on this machine and all that it needs",
-		Long: `Look at the server on this machine and all that it needs.
+		Short: "Examine a deployment, and say how to mend it",
+		Long: `Examine a deployment, from outside and from inside, and say how to mend it.
 
-It reads the server's environment as the server does, and then asks the server at
-its internal address what it finds of the database, the permissions, the secrets,
-the identity provider and the controllers.`,
-		Example: "  jimmctl doctor\n  jimmctl doctor --format json",
-		Args:    cli.Arguments(),
+It looks at the settings, the name and the certificate of JIMM, the signing keys as
+controllers get them, the identity provider, OpenFGA, PostgreSQL, the secrets, the
+schedule of the keys, each controller (logging in there as JIMM does), and the clocks
+of all these. It changes nothing.
+
+It needs the settings that jimmsrv has, in the same variables and file. The exit code
+is 0 if all is well or there are only warnings, and 7 if something is broken.`,
+		Example:           "  jimmctl doctor\n  jimmctl doctor --config /etc/jimm.yaml --format json",
+		Args:              cli.Arguments(),
+		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	out := j.NewOutput(cmd, "tabular", "yaml", "json")
+	file := cmd.Flags().String("config", "", "read settings that are not in the environment from this `FILE` (default: what JIMM_CONFIG_FILE says, if anything)")
+	timeout := cmd.Flags().Duration("timeout", 0, "what each examination may take (default 10s)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c, err := config.Environment()
-		if err != nil {
-			return fmt.Errorf("the server cannot start with this environment:\n%w", err)
-		}
-		_, port, err := net.SplitHostPort(c.InternalAddress)
-		if err != nil {
-			return fmt.Errorf("the server has no internal address to ask at: set JIMM_INTERNAL_LISTEN_ADDR: %w", err)
-		}
-		client := &http.Client{Timeout: 30 * time.Second}
-		request, err := http.NewRequestWithContext(cmd.Context(), http.MethodGet, "http://localhost:"+port+"/debug/status", nil)
-		if err != nil {
+		loaded, err := config.Load(os.Environ(), *file)
+		patient := doctor.Patient{Config: loaded.Config, ConfigError: err, Secrets: openSecrets, Timeout: *timeout}
+		done := j.Progress("Examining")
+		findings := doctor.Examine(cmd.Context(), patient, nil)
+		done()
+		if err := out.Print(findings, func(t *cli.Table) { reportTable(t, findings) }); err != nil {
 			return err
 		}
-		response, err := client.Do(request)
-		if err != nil {
-			return fmt.Errorf("the server does not answer at port %s; its log says why: %w", port, err)
-		}
-		defer func() { _ = response.Body.Close() }()
-		var found findings
-		if err := json.NewDecoder(response.Body).Decode(&found); err != nil {
-			return fmt.Errorf("cannot understand the server at port %s: %w", port, err)
-		}
-		if err := out.Print(found, found.table); err != nil {
-			return err
-		}
-		for _, f := range found {
-			if !f.Passed {
-				return &cli.Exit{Code: cli.ExitNo, Err: errors.New("not all is well")}
-			}
+		if doctor.Worst(findings) == doctor.Failed {
+			return &cli.Exit{Code: cli.ExitNo, Err: errors.New("something is broken")}
 		}
 		return nil
 	}
 	return cmd
 }
 
-// findings are what the server finds, by name.
-type findings map[string]finding
-
-// finding is one of them, as /debug/status has it.
-type finding struct {
-	Name     string `json:"name"`
-	Passed   bool   `json:"passed"`
-	Critical bool   `json:"critical"`
-	Value    string `json:"value"`
+func reportTable(t *cli.Table, findings []doctor.Finding) {
+	for _, f := range findings {
+		verdict := cli.Good(string(f.Verdict))
+		text := f.Detail
+		switch f.Verdict {
+		case doctor.Warning:
+			verdict = cli.Warn(string(f.Verdict))
+		case doctor.Failed:
+			verdict = cli.Bad(string(f.Verdict))
+		case doctor.Skipped:
+			verdict = string(f.Verdict)
+		}
+		if f.Fix != "" {
+			text += fmt.Sprintf(" -> %s", f.Fix)
+		}
+		t.Row(f.Name, verdict, text)
+	}
 }
 
-func (f findings) table(t *cli.Table) {
-	t.Row("What", "Well", "Value")
-	for _, name := range sortedKeys(f) {
-		t.Row(f[name].Name, f[name].Passed, f[name].Value)
+// openSecrets opens the secrets as jimmsrv does.
+func openSecrets(_ context.Context, c config.Config, store *postgres.Store) (estate.Secrets, string, error) {
+	where := "the database, sealed"
+	if c.Vault.Address != "" {
+		where = "Vault at " + c.Vault.Address
 	}
+	secrets, err := server.OpenSecrets(store.Pool(), c.SecretKeys, c.Vault, slog.New(slog.DiscardHandler))
+	return secrets, where, err
 }

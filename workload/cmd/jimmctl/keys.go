@@ -3,8 +3,6 @@ package main
 import (
 	"fmt"
 	"log/slog"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -80,5 +78,3 @@ func (k signingKeys) table(t *cli.Table) {
 		t.Row(key.ID, key.State, key.SignsFrom.Format(time.RFC3339))
 	}
 }
-
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -9,7 +9,7 @@ import (
 // operatorCommands are those that need the server's environment, and no login.
 func operatorCommands(j *cli.JAAS) []*cobra.Command {
 	return []*cobra.Command{
-		doctor(j),
+		doctorCommand(j),
 		migrateDatabase(j),
 		rotateSigningKeys(j),
 	}
