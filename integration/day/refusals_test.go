@@ -116,7 +116,7 @@ func (c *company) codes(t *testing.T) {
 		{"a wrong secret", "LoginWithClientCredentials", 4, secret{dev.ServiceAccount, "wrong"}, estate.CodeUnauthorized},
 		{"an unknown client", "LoginWithClientCredentials", 4, secret{"nobody", "wrong"}, estate.CodeUnauthorized},
 		{"no session", "LoginWithSessionToken", 4, token{""}, params.CodeSessionTokenInvalid},
-		{"a session that is over", "LoginWithSessionToken", 4, token{c.token(t, "bob@example.com", -time.Minute)}, params.CodeSessionTokenInvalid},
+		{"a session that is over", "LoginWithSessionToken", 4, token{c.token(t, "bob@example.com", "1", -time.Minute)}, params.CodeSessionTokenInvalid},
 		{"a password", "Login", 3, params.LoginRequest{AuthTag: "user-admin", Credentials: "admin-password"}, estate.CodeNotSupported},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -137,8 +137,8 @@ func (c *company) codes(t *testing.T) {
 	}
 }
 
-// token is a session token as JIMM makes them, which ends at a time from now.
-func (c *company) token(t *testing.T, user string, ends time.Duration) string {
+// token is a token of a session as JIMM makes them, which ends at a time from now.
+func (c *company) token(t *testing.T, user, session string, ends time.Duration) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(c.dir, "jimm", "state.json"))
 	if err != nil {
@@ -155,7 +155,7 @@ func (c *company) token(t *testing.T, user string, ends time.Duration) string {
 		t.Fatal(err)
 	}
 	compact, err := jwt.Signed(signer).Claims(jwt.Claims{
-		Issuer: "jimm", Subject: user, ID: "1",
+		Issuer: "jimm", Subject: user, ID: session,
 		IssuedAt: jwt.NewNumericDate(time.Now().Add(ends - time.Hour)), Expiry: jwt.NewNumericDate(time.Now().Add(ends)),
 	}).Serialize()
 	if err != nil {
@@ -168,9 +168,27 @@ func (c *company) token(t *testing.T, user string, ends time.Duration) string {
 func (s *session) expire(c *company) {
 	s.t.Helper()
 	// That one which is still good is taken shows that the other is refused for its time.
-	s.setToken(func(string) string { return c.token(s.t, s.who, time.Minute) })
+	s.setToken(func(token string) string { return c.token(s.t, s.who, sessionOf(s.t, token), time.Minute) })
 	s.juju("models").says()
-	s.setToken(func(string) string { return c.token(s.t, s.who, -time.Minute) })
+	s.setToken(func(token string) string { return c.token(s.t, s.who, sessionOf(s.t, token), -time.Minute) })
+}
+
+// sessionOf is the id of the session that a token is of.
+func sessionOf(t *testing.T, token string) string {
+	t.Helper()
+	compact, err := base64.StdEncoding.DecodeString(token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := jwt.ParseSigned(string(compact), []jose.SignatureAlgorithm{jose.HS256})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var claims jwt.Claims
+	if err := parsed.UnsafeClaimsWithoutVerification(&claims); err != nil {
+		t.Fatal(err)
+	}
+	return claims.ID
 }
 
 // setToken changes the session token in the client store.
