@@ -16,14 +16,14 @@ var jimmJobMethods = methods{
 	"ListJobs":              call(listJobs),
 	"SupportedJujuVersions": call(supportedJujuVersions),
 
-	"StartBootstrap":         later("bootstrap controllers: bootstrap with juju, and register what you get with jaas register-controller"),
-	"StopBootstrap":          later("bootstrap controllers, so there is nothing to stop"),
-	"BootstrapInfo":          later("bootstrap controllers, so there is nothing to tell"),
-	"StartDestroyController": later("destroy controllers: take it out with jaas unregister-controller, and destroy it with juju"),
-	"UpgradeTo":              later("upgrade models by migrating them: migrate with juju, and tell JIMM with jaas update-migrated-model"),
-	"UpgradeController":      later("upgrade controllers: upgrade with juju, JIMM notices the new version"),
-	"MigrateModel":           later("migrate models between controllers: migrate with juju, and tell JIMM with jaas update-migrated-model"),
-	"PrepareModelMigration":  later("take in models by migration: jaas import-model takes in those on its own controllers"),
+	"StartBootstrap":         later("bootstrap controllers", "bootstrap with juju, and register what you get with jaas register-controller"),
+	"StopBootstrap":          later("bootstrap controllers", "there is nothing to stop"),
+	"BootstrapInfo":          later("bootstrap controllers", "there is nothing to tell"),
+	"StartDestroyController": later("destroy controllers", "take it out with jaas unregister-controller, and destroy it with juju"),
+	"UpgradeTo":              later("upgrade models by migrating them", "migrate with juju, and tell JIMM with jaas update-migrated-model"),
+	"UpgradeController":      later("upgrade controllers", "upgrade with juju, JIMM notices the new version"),
+	"MigrateModel":           later("migrate models between controllers", "migrate with juju, and tell JIMM with jaas update-migrated-model"),
+	"PrepareModelMigration":  later("take in models by migration", "jaas import-model takes in those on its own controllers"),
 }
 
 func jobInfo(ctx context.Context, c *Connection, args jimmparams.JobInfoRequest) (jimmparams.JobInfoResponse, error) {

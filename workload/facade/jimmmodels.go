@@ -140,7 +140,8 @@ func estateOverview(ctx context.Context, c *Connection) (jimmapi.Overview, error
 	}, err
 }
 
-// later are methods of the facade for work that JIMM cannot do yet.
-func later(what string) method {
-	return refuse(estate.CodeNotImplemented, fmt.Sprintf("JIMM cannot %s yet", what))
+// later is a method of the facade for work that JIMM cannot do yet, with what to
+// do instead.
+func later(what, instead string) method {
+	return refuse(estate.CodeNotImplemented, fmt.Sprintf("JIMM cannot %s yet: %s", what, instead))
 }
