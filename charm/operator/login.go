@@ -18,6 +18,13 @@ func (p *planner) planLogin() {
 	scopes := slices.Concat(loginScopes, p.options.OptionalScopes)
 	p.set("JIMM_OAUTH_AUTH_STYLE", p.options.AuthMethod)
 	p.set("JIMM_OAUTH_GROUP_CLAIM_KEY", p.options.GroupClaim)
+	grants := loginGrants
+	if p.options.HookService != "" {
+		p.set("JIMM_IDP_GROUP_FETCHER_TYPE", "hook-service")
+		p.set("JIMM_IDP_HOOK_SERVICE_ADDRESS", p.options.HookService)
+		// JIMM shows it a token of its own.
+		grants = append(slices.Clone(grants), "client_credentials")
+	}
 	p.set("JIMM_OAUTH_CLIENT_CREDENTIAL_SCOPES", strings.Join(p.options.ClientScopes, " "))
 
 	// A provider registers the first address it sees: it is told one only when
@@ -26,7 +33,7 @@ func (p *planner) planLogin() {
 	if usable {
 		for _, r := range p.on(component) {
 			p.app(r, relation.OAuthRequest{
-				RedirectURI: p.address.path("/auth/callback"), Scopes: scopes, GrantTypes: loginGrants, AuthMethod: p.options.AuthMethod,
+				RedirectURI: p.address.path("/auth/callback"), Scopes: scopes, GrantTypes: grants, AuthMethod: p.options.AuthMethod,
 			}.Bag())
 		}
 	}

@@ -26,6 +26,7 @@ type Options struct {
 	MacaroonLife      string
 	ClientScopes      []string
 	GroupClaim        string
+	HookService       string // empty: groups are not looked up
 	OptionalScopes    []string
 	SecretsInPostgres bool
 	SecureCookies     bool
@@ -130,6 +131,8 @@ func (r *reader) words(name, want string, match func(string) bool) []string {
 var (
 	// scopeWord is a scope of RFC 6749.
 	scopeWord = regexp.MustCompile(`^[!#-\[\]-~]+$`)
+	// hostPort may be a URL of these.
+	hostPort  = regexp.MustCompile(`^(https?://)?([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]+/?$`)
 	claimName = regexp.MustCompile(`^[A-Za-z0-9_.:/-]+$`)
 )
 
@@ -212,6 +215,15 @@ func ParseOptions(options map[string]any) (o Options, wrong []string) {
 	if o.GroupClaim != "" && !claimName.MatchString(o.GroupClaim) {
 		r.fail("oauth-group-claim-key", o.GroupClaim, "the name of a claim")
 		o.GroupClaim = ""
+	}
+	switch lookup, address := r.text("idp-group-fetcher-type", ""), r.text("idp-hook-service-address", ""); {
+	case lookup == "":
+	case lookup != "hook-service":
+		r.fail("idp-group-fetcher-type", lookup, "hook-service or empty")
+	case !hostPort.MatchString(address):
+		r.fail("idp-hook-service-address", address, "the host:port of hook-service")
+	default:
+		o.HookService = address
 	}
 	if o.UUID != "" && !names.IsValidController(o.UUID) {
 		r.fail("uuid", o.UUID, "a UUID such as uuidgen prints")

@@ -286,7 +286,7 @@ func TestWrongOptionsBlockAndStopNothing(t *testing.T) {
 		"cors-allowed-origins": "dashboard", "dns-name": "https://", "ssh-port": 70000, "session-cookie-max-age": 0,
 		"audit-log-retention-period-in-days": "few", "oauth-group-claim-key": "a b", "ssh-host-key-secret-id": "x",
 		"juju-dashboard-location": "jaas.ai", "client-authentication-method": "none", "macaroon-expiry-duration": "1",
-		"oauth-optional-scopes": "ok \"bad\"",
+		"oauth-optional-scopes": "ok \"bad\"", "idp-group-fetcher-type": "ldap",
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := deployed(t, 11)
@@ -306,7 +306,8 @@ func TestWrongOptionsBlockAndStopNothing(t *testing.T) {
 func TestSetValuesWinOverGeneratedOnes(t *testing.T) {
 	w := newWorld(t, 12)
 	const uuid = "3f4b2f1a-9c1d-4a53-8d2b-0d6f2f1c7e11"
-	w.Configure("jimm", map[string]any{"uuid": uuid, "dns-name": "https://jaas.example.com/blue", "controller-admins": "alice@example.com"})
+	w.Configure("jimm", map[string]any{"uuid": uuid, "dns-name": "https://jaas.example.com/blue", "controller-admins": "alice@example.com",
+		"idp-group-fetcher-type": "hook-service", "idp-hook-service-address": "hook-service.iam:50051"})
 	for one, other := range needed {
 		if one != "jimm:ingress" {
 			w.relate(one, other)
@@ -315,13 +316,19 @@ func TestSetValuesWinOverGeneratedOnes(t *testing.T) {
 	w.relate("jimm:nginx-route", "nginx:nginx-route")
 	w.settle()
 	w.serving()
-	for name, want := range map[string]string{"JIMM_UUID": uuid, "JIMM_DNS_NAME": "jaas.example.com/blue", "JIMM_ADMINS": "alice@example.com"} {
+	for name, want := range map[string]string{
+		"JIMM_UUID": uuid, "JIMM_DNS_NAME": "jaas.example.com/blue", "JIMM_ADMINS": "alice@example.com",
+		"JIMM_IDP_GROUP_FETCHER_TYPE": "hook-service", "JIMM_IDP_HOOK_SERVICE_ADDRESS": "hook-service.iam:50051",
+	} {
 		if got := w.env("jimm/0", name); got != want {
 			t.Errorf("%s is %q", name, got)
 		}
 	}
 	if got := w.Relation("jimm:nginx-route").Bag("jimm")["service-hostname"]; got != "jaas.example.com" {
 		t.Errorf("NGINX is told %q", got)
+	}
+	if got := w.Relation("jimm:oauth").Bag("jimm")["grant_types"]; !strings.Contains(got, "client_credentials") {
+		t.Errorf("the identity provider is asked for %s: JIMM gets no token for hook-service", got)
 	}
 }
 

@@ -45,9 +45,11 @@ type Config struct {
 	TrustEmail                     bool
 	AuthStyle                      string
 	GroupClaim                     string
-	SessionKey                     string
-	SessionLife, SessionIdle       time.Duration
-	IntrospectionURL               string
+	// HookService looks up groups where no token has that claim.
+	HookService              HookService
+	SessionKey               string
+	SessionLife, SessionIdle time.Duration
+	IntrospectionURL         string
 	// AddressAttempts and ClientAttempts are logins that may fail in a minute.
 	AddressAttempts, ClientAttempts int
 	Browsers                        Browsers
@@ -151,6 +153,7 @@ func read(v *variables) Config {
 	if c.SessionKey != "" && len(c.SessionKey) < 64 {
 		v.fail("JIMM_SESSION_SECRET_KEY", "must have 64 characters or more; it has %d", len(c.SessionKey))
 	}
+	c.HookService = v.hookService(c.ClientSecret)
 	c.LogLevel = v.level("JIMM_LOG_LEVEL")
 	for i, word := range strings.Fields(v.secret("JIMM_SECRET_STORAGE_KEYS")) {
 		key, err := base64.StdEncoding.DecodeString(word)

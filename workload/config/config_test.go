@@ -75,6 +75,39 @@ func TestEveryProblemIsListedAtOnce(t *testing.T) {
 	}
 }
 
+func TestGroupsMayBeLookedUp(t *testing.T) {
+	lookup := func(address string, more ...string) (HookService, string) {
+		c, err := Parse(append(append(good(), "JIMM_OAUTH_CLIENT_SECRET=hush", "JIMM_IDP_HOOK_SERVICE_ADDRESS="+address), more...))
+		if err != nil {
+			return HookService{}, err.Error()
+		}
+		return c.HookService, ""
+	}
+	const kind = "JIMM_IDP_GROUP_FETCHER_TYPE=hook-service"
+	for address, want := range map[string]HookService{
+		"hooks:50051":           {Address: "hooks:50051"},
+		"https://hooks:443/":    {Address: "hooks:443"},
+		"http://10.1.2.3:50051": {Address: "10.1.2.3:50051", Plain: true},
+	} {
+		if got, problem := lookup(address, kind); problem != "" || got.Address != want.Address || got.Plain != want.Plain {
+			t.Errorf("%s is %+v, %s", address, got, problem)
+		}
+	}
+	for name, test := range map[string]struct{ address, more, want string }{
+		"no address":       {"", kind, "JIMM_IDP_HOOK_SERVICE_ADDRESS is missing"},
+		"no kind":          {"hooks:50051", "A=b", "JIMM_IDP_GROUP_FETCHER_TYPE must be hook-service"},
+		"another kind":     {"hooks:50051", "JIMM_IDP_GROUP_FETCHER_TYPE=ldap", `not "ldap"`},
+		"no port":          {"hooks", kind, "must be host:port"},
+		"another scheme":   {"grpc://hooks:50051", kind, "must be host:port"},
+		"a path":           {"https://hooks:50051/blue", kind, "must be host:port"},
+		"no client secret": {"hooks:50051", kind + "\x00JIMM_OAUTH_CLIENT_SECRET=", "JIMM_OAUTH_CLIENT_SECRET is missing"},
+	} {
+		if _, problem := lookup(test.address, strings.Split(test.more, "\x00")...); !strings.Contains(problem, test.want) {
+			t.Errorf("%s: %q", name, problem)
+		}
+	}
+}
+
 func TestAMissingSettingIsNamed(t *testing.T) {
 	for i, pair := range good()[1:] {
 		name, _, _ := strings.Cut(pair, "=")

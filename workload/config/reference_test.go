@@ -24,7 +24,7 @@ func TestTheReferenceListsEveryVariable(t *testing.T) {
 		return found
 	}
 	const name = `((?:JIMM|OPENFGA|CORS|VAULT|BAKERY)_[A-Z_]*[A-Z])`
-	code := find(`"`+name+`"`, "config.go", "browsers.go", "vault.go", "load.go", "elsewhere.go")
+	code := find(`"`+name+`"`, "config.go", "browsers.go", "vault.go", "hookservice.go", "load.go", "elsewhere.go")
 	docs := find("`"+name+"`", "../../docs/reference/configuration.md")
 	if len(code) == 0 {
 		t.Fatal("no variables found in config.go")

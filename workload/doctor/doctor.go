@@ -91,6 +91,7 @@ func Examine(ctx context.Context, p Patient, seen func(Finding)) []Finding {
 	e.look(ctx, "tls", e.certificate)
 	e.look(ctx, "jwks", e.keySet)
 	e.look(ctx, "issuer", e.issuer)
+	e.look(ctx, "groups", e.groups)
 	e.look(ctx, "openfga", e.permissions)
 	e.inside(ctx)
 	e.look(ctx, "clocks", e.clockSkew)

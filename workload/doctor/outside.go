@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"jimm/workload/openfga"
+	"jimm/workload/server"
 	"jimm/workload/trust"
 )
 
@@ -173,6 +174,18 @@ func (e *examination) issuer(ctx context.Context) found {
 		return doubtful("have the identity provider allow client credentials if CI or Terraform shall log in", "%s has no client credentials", provider.Issuer)
 	}
 	return good("%s answers, with device flow", provider.Issuer)
+}
+
+// groups asks the look-up of groups, where there is one.
+func (e *examination) groups(ctx context.Context) found {
+	asked, ok := server.OpenGroups(e.Config, e.roots).(interface{ Ping(context.Context) error })
+	if !ok {
+		return good("they are read from tokens; JIMM_IDP_GROUP_FETCHER_TYPE is not set")
+	}
+	if err := asked.Ping(ctx); err != nil {
+		return bad("see that hook-service runs at JIMM_IDP_HOOK_SERVICE_ADDRESS and takes the token that JIMM's client gets for JIMM_IDP_HOOK_SERVICE_SCOPES, and that JIMM_CA_FILE has its authority", err)
+	}
+	return good("hook-service at %s answers", e.Config.HookService.Address)
 }
 
 func (e *examination) permissions(ctx context.Context) found {

@@ -98,9 +98,18 @@ func externalController(c Controller, said *params.ExternalControllerInfo) *para
 	return &info
 }
 
+// IdPGroups tells which groups of the identity provider a user is in, where no
+// token of the user says so.
+type IdPGroups interface {
+	// GroupsOf returns the ids of the groups, none for a user whom it does not
+	// know. Errors have CodeConnectionFailed, or are those of ctx.
+	GroupsOf(ctx context.Context, userName string) ([]string, error)
+}
+
 // CheckConsumer fails with CodeUnauthorized unless a user may consume an offer:
 // what a controller wants to know when a relation to the offer is made. The
-// user's groups are not known then: what only these give is not seen.
+// user's groups at the identity provider count if there is a look-up for them,
+// whose errors these are then, too; without one, what only they give is not seen.
 func (e *Estate) CheckConsumer(ctx context.Context, userName, offerUUID string) error {
 	if err := ValidateUser(userName); err != nil {
 		return Errorf(CodeUnauthorized, "permission denied: %w", err)
@@ -108,5 +117,13 @@ func (e *Estate) CheckConsumer(ctx context.Context, userName, offerUUID string) 
 	if !names.IsValidApplicationOffer(offerUUID) {
 		return Errorf(CodeBadRequest, "%q is not the UUID of an offer", clip(offerUUID))
 	}
-	return e.require(ctx, User{Name: userName}, Consumer, Object{KindOffer, offerUUID})
+	u, offer := User{Name: userName}, Object{KindOffer, offerUUID}
+	err := e.require(ctx, u, Consumer, offer)
+	if e.IdPGroups == nil || !Is(err, CodeUnauthorized) {
+		return err
+	}
+	if u.Groups, err = e.IdPGroups.GroupsOf(ctx, userName); err != nil {
+		return err
+	}
+	return e.require(ctx, u, Consumer, offer)
 }

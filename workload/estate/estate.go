@@ -14,6 +14,8 @@ type Estate struct {
 	Peers       Peers
 	Keys        SigningKeys
 	Queries     Queries
+	// IdPGroups may be nil.
+	IdPGroups IdPGroups
 
 	// UUID is JIMM's own: what clients take for the controller's, and the id of
 	// the controller object above all others.

@@ -3,6 +3,7 @@ package login
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"net/http"
 	"slices"
 	"sync"
@@ -110,12 +111,13 @@ func (s *Service) exchange(ctx context.Context, id, secret string) (estate.User,
 	if !granted.Expiry.IsZero() && granted.Expiry.Before(until) {
 		until = granted.Expiry
 	}
-	groups, err := s.groups(ctx, provider, granted, nil)
-	if err != nil {
+	u := estate.User{Name: id + "@" + serviceAccountDomain}
+	u.Groups, err = s.groups(ctx, provider, u.Name, granted, nil)
+	if errors.Is(err, errInactive) {
 		s.config.Log.WarnContext(ctx, "a service account was refused", "client-id", id, "error", err)
 		return estate.User{}, time.Time{}, wrongCredentials(err)
 	}
-	return estate.User{Name: id + "@" + serviceAccountDomain, Groups: groups}, until, nil
+	return u, until, err
 }
 
 // refused reports whether an answer is about the credentials (RFC 6749, section

@@ -368,8 +368,10 @@ func (s *Service) refresh(ctx context.Context, session *estate.Session) error {
 			return err
 		}
 		session.Groups = p.Groups
-	} else if groups, err := s.groups(ctx, provider, granted, nil); err != nil {
+	} else if groups, err := s.groups(ctx, provider, session.User, granted, nil); errors.Is(err, errInactive) {
 		return notLoggedIn(err)
+	} else if err != nil {
+		return err
 	} else if groups != nil {
 		session.Groups = groups
 	}

@@ -69,6 +69,9 @@ type Config struct {
 	// GroupClaim names the claim with the ids of a user's groups, a list of
 	// strings in the access token, else in the id token. Empty: no groups.
 	GroupClaim string
+	// IdPGroups is asked for the groups of those about whom no token has the
+	// claim; it may be nil.
+	IdPGroups estate.IdPGroups
 	// TrustEmail takes an e-mail address about whose verification the issuer
 	// says nothing as verified. One it calls unverified is always refused.
 	TrustEmail bool

@@ -98,9 +98,12 @@ func (s *Service) person(ctx context.Context, provider *oidc.Provider, granted *
 	if err := s.checkPerson(name); err != nil {
 		return person{}, err
 	}
-	groups, err := s.groups(ctx, provider, granted, idToken)
-	if err != nil {
+	groups, err := s.groups(ctx, provider, name, granted, idToken)
+	if errors.Is(err, errInactive) {
 		return person{}, unreachable(err)
+	}
+	if err != nil {
+		return person{}, err
 	}
 	return person{User: estate.User{Name: name, Groups: groups}, DisplayName: displayName(claims)}, nil
 }
@@ -134,13 +137,28 @@ func (s *Service) askUserInfo(ctx context.Context, provider *oidc.Provider, gran
 // this leaves three.)
 func (s *Service) issuerNow() time.Time { return s.config.Now().Add(-leeway) }
 
-// groups returns the ids of the groups that the access token, else the id
-// token, names. An access token need not be a JWT, and not one for us to read:
-// the issuer is then asked about it, if that is possible. errInactive if it
-// says that the token is not valid.
-func (s *Service) groups(ctx context.Context, provider *oidc.Provider, granted *oauth2.Token, idToken *oidc.IDToken) ([]string, error) {
+// groups returns the ids of a user's groups: those that a token names, else
+// those that the look-up knows, whose errors these are then. errInactive if the
+// issuer says that the access token is not valid.
+func (s *Service) groups(ctx context.Context, provider *oidc.Provider, userName string, granted *oauth2.Token, idToken *oidc.IDToken) ([]string, error) {
+	groups, claimed, err := s.claimedGroups(ctx, provider, granted, idToken)
+	if err != nil || claimed || s.config.IdPGroups == nil {
+		return groups, err
+	}
+	groups, err = s.config.IdPGroups.GroupsOf(ctx, userName)
+	if err != nil {
+		s.config.Log.ErrorContext(ctx, "a login is refused: the groups of the user cannot be looked up", "user", userName, "error", errors.Unwrap(err))
+	}
+	return groups, err
+}
+
+// claimedGroups returns the groups that the access token, else the id token,
+// names; ok is false if neither does. An access token need not be a JWT, and not
+// one for us to read: the issuer is then asked about it, if that is possible.
+// errInactive if it says that the token is not valid.
+func (s *Service) claimedGroups(ctx context.Context, provider *oidc.Provider, granted *oauth2.Token, idToken *oidc.IDToken) (groups []string, ok bool, err error) {
 	if s.config.GroupClaim == "" {
-		return nil, nil
+		return nil, false, nil
 	}
 	if strings.Count(granted.AccessToken, ".") == 2 {
 		// The audience is whatever the issuer takes for an API of ours.
@@ -149,20 +167,20 @@ func (s *Service) groups(ctx context.Context, provider *oidc.Provider, granted *
 		if err != nil {
 			s.config.Log.WarnContext(ctx, "cannot verify an access token: its groups do not count", "error", err)
 		} else if groups, ok := groupsOf(access, s.config.GroupClaim); ok {
-			return groups, nil
+			return groups, true, nil
 		}
 	} else if claims, ok, err := s.introspect(ctx, provider, granted.AccessToken); errors.Is(err, errInactive) {
-		return nil, err
+		return nil, false, err
 	} else if err != nil {
 		s.config.Log.WarnContext(ctx, "cannot ask about an access token: its groups do not count", "error", err)
 	} else if groups, found := groupsIn(claims, s.config.GroupClaim); ok && found {
-		return groups, nil
+		return groups, true, nil
 	}
-	if idToken != nil {
-		groups, _ := groupsOf(idToken, s.config.GroupClaim)
-		return groups, nil
+	if idToken == nil {
+		return nil, false, nil
 	}
-	return nil, nil
+	groups, ok = groupsOf(idToken, s.config.GroupClaim)
+	return groups, ok, nil
 }
 
 // groupsOf returns the groups in a token; ok is false if there is no such claim.

@@ -12,6 +12,7 @@ package macaroons
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -138,7 +139,10 @@ func (c Config) refusal(ctx context.Context, err error) error {
 	case estate.CodeBadRequest:
 		return badRequest("%v", err)
 	}
-	c.Log.ErrorContext(ctx, "cannot tell who may consume an offer", "error", err)
+	c.Log.ErrorContext(ctx, "cannot tell who may consume an offer", "error", err, "cause", errors.Unwrap(err))
+	if estate.Is(err, estate.CodeConnectionFailed) {
+		return &httpbakery.Error{Message: err.Error()}
+	}
 	return &httpbakery.Error{Message: "internal error"}
 }
 

@@ -112,7 +112,7 @@ func newFamilies(r prometheus.Registerer) families {
 	f.workLast = gauge("jimm_background_last_success_timestamp_seconds", "When background work last completed here; only the unit that leads does it.", "work")
 	f.leader = gauge("jimm_leader", "1 on the unit that does the background work.")
 
-	f.dependencyUp = gauge("jimm_dependency_up", "1 while what JIMM depends on answers: postgresql, openfga, secrets, issuer.", "dependency")
+	f.dependencyUp = gauge("jimm_dependency_up", "1 while what JIMM depends on answers: postgresql, openfga, secrets, issuer, groups (hook-service), controllers.", "dependency")
 	f.dependencyLatency = gauge("jimm_dependency_latency_seconds", "How long the last look at a dependency took.", "dependency")
 
 	f.buildInfo = gauge("jimm_build_info", "1, with the version and commit of JIMM.", "version", "commit")

@@ -35,6 +35,7 @@ func (s *Server) checks(a Adapters) []observe.Check {
 		{"postgresql", "PostgreSQL", true, a.Store},
 		// Who is logged in already goes on without it.
 		{"issuer", "Identity provider", false, a.Logins},
+		{"groups", "Group look-up (hook-service)", false, a.IdPGroups},
 	} {
 		if answering, ok := p.adapter.(pinger); ok {
 			list = append(list, observe.Check{Name: p.name, Title: p.title, Critical: p.critical, Look: func(ctx context.Context) (string, error) {

@@ -101,7 +101,9 @@ type Adapters struct {
 	Permissions estate.Permissions
 	Secrets     estate.Secrets
 	Logins      Logins
-	Audit       *audit.Log
+	// IdPGroups may be nil.
+	IdPGroups estate.IdPGroups
+	Audit     *audit.Log
 }
 
 // Server is a JIMM.
@@ -147,7 +149,7 @@ func New(ctx context.Context, c Config, a Adapters) (*Server, error) {
 	dialer := &juju.Dialer{ClientVersion: jujuversion.Current.String(), Roots: c.Roots, Observer: observe.Controllers{Instruments: watch}}
 	peers := juju.NewPeers(dialer, tokens, juju.PeersOptions{Self: self})
 	e := &estate.Estate{
-		Store: a.Store, Permissions: estate.Announce(a.Permissions, a.Store), Secrets: a.Secrets, Peers: peers, Keys: keys,
+		Store: a.Store, Permissions: estate.Announce(a.Permissions, a.Store), Secrets: a.Secrets, Peers: peers, Keys: keys, IdPGroups: a.IdPGroups,
 		UUID: c.UUID, Self: self, Version: c.Version, Commit: c.Commit,
 		Now: time.Now, NewUUID: uuid.NewString, Shuffle: rand.Shuffle, Log: c.Log,
 		Queries: new(jq.Runner), QueryTimeout: c.QueryTimeout,

@@ -44,8 +44,10 @@ type house struct {
 	issuer      string
 	exchanges   atomic.Int64 // requests to the issuer's token endpoint
 	permissions estate.Permissions
-	units       [2]*instance
-	controller  *sim.Controller
+	// groups, where set, is asked for groups, which no token has then.
+	groups     estate.IdPGroups
+	units      [2]*instance
+	controller *sim.Controller
 }
 
 type instance struct {
@@ -60,7 +62,10 @@ func check(t testing.TB, err error) {
 	}
 }
 
-func newHouse(t *testing.T) *house {
+func newHouse(t *testing.T) *house { return newHouseWith(t, nil) }
+
+// newHouseWith is newHouse with a look-up of groups.
+func newHouseWith(t *testing.T, groups func(issuer string) estate.IdPGroups) *house {
 	h := &house{T: t, dsn: cluster.ForTest(t).NewDatabase(t)}
 	var provider http.Handler
 	issuer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -79,6 +84,9 @@ func newHouse(t *testing.T) *house {
 		ServiceAccounts: []idp.ServiceAccount{{ID: "robot", Secret: robotKey}},
 	})
 	check(t, err)
+	if groups != nil {
+		h.groups = groups(h.issuer)
+	}
 	permissions, err := embedded.Open(t.Context(), embedded.Config{}) // in memory
 	check(t, err)
 	t.Cleanup(func() { _ = permissions.Close() })
@@ -108,8 +116,12 @@ func (h *house) newUnit() *instance {
 	t.Cleanup(store.Close)
 	secrets, err := sealed.New(store.Pool(), []byte("a key of thirty-two bytes or more"))
 	check(t, err)
+	claim := "groups"
+	if h.groups != nil {
+		claim = ""
+	}
 	logins, err := login.New(t.Context(), login.Config{
-		Issuer: h.issuer, ClientID: "jimm", ClientSecret: "jimms-secret", Scopes: []string{"openid", "profile", "email"}, GroupClaim: "groups",
+		Issuer: h.issuer, ClientID: "jimm", ClientSecret: "jimms-secret", Scopes: []string{"openid", "profile", "email"}, GroupClaim: claim, IdPGroups: h.groups,
 		SessionKey: []byte(strings.Repeat("the-session-key-", 4)), SessionLife: time.Hour, Identities: store, Sessions: store, Log: log,
 	})
 	check(t, err)
@@ -119,7 +131,7 @@ func (h *house) newUnit() *instance {
 	u.url = "ws" + strings.TrimPrefix(front.URL, "http")
 	u.Server, err = server.New(t.Context(), server.Config{
 		UUID: jimmUUID, DNSName: strings.TrimPrefix(front.URL, "http://"), Admins: []string{"boss@example.com"}, Log: log,
-	}, server.Adapters{Store: store, Permissions: h.permissions, Secrets: secrets, Logins: logins, Audit: trail})
+	}, server.Adapters{Store: store, Permissions: h.permissions, Secrets: secrets, Logins: logins, IdPGroups: h.groups, Audit: trail})
 	check(t, err)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan struct{})

@@ -24,9 +24,9 @@ func doctorCommand(j *cli.JAAS) *cobra.Command {
 		Long: `Examine a deployment, from outside and from inside, and say how to mend it.
 
 It looks at the settings, the name and the certificate of JIMM, the signing keys as
-controllers get them, the identity provider, OpenFGA, PostgreSQL, the secrets, the
-schedule of the keys, each controller (logging in there as JIMM does), and the clocks
-of all these. It changes nothing.
+controllers get them, the identity provider, the look-up of groups (hook-service),
+OpenFGA, PostgreSQL, the secrets, the schedule of the keys, each controller (logging
+in there as JIMM does), and the clocks of all these. It changes nothing.
 
 It needs the settings that jimmsrv has, in the same variables and file. The exit code
 is 0 if all is well or there are only warnings, and 7 if something is broken.`,

@@ -87,9 +87,10 @@ func run(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
+	groups := server.OpenGroups(c, roots)
 	logins, err := login.New(ctx, login.Config{
 		Issuer: c.Issuer, ClientID: c.ClientID, ClientSecret: c.ClientSecret, Scopes: c.Scopes, AuthStyle: c.AuthStyle,
-		GroupClaim: c.GroupClaim, SessionKey: []byte(c.SessionKey), SessionLife: c.SessionLife, SessionIdle: c.SessionIdle, IntrospectionURL: c.IntrospectionURL,
+		GroupClaim: c.GroupClaim, IdPGroups: groups, SessionKey: []byte(c.SessionKey), SessionLife: c.SessionLife, SessionIdle: c.SessionIdle, IntrospectionURL: c.IntrospectionURL,
 		Limits: login.Limits{PerAddress: c.AddressAttempts, PerClient: c.ClientAttempts}, Identities: store, Sessions: store,
 		RedirectURL: "https://" + c.DNSName + c.Prefix + web.CallbackPath, BrowserLife: c.Browsers.SessionLife, BrowserIdle: c.Browsers.CookieLife, Secrets: secrets,
 		ClientCredentialScopes: c.ClientScopes, TrustEmail: c.TrustEmail, Reserved: []string{server.Self(c.DNSName).Name}, Log: log,
@@ -105,7 +106,7 @@ func run(ctx context.Context, file string) error {
 		Dashboard: c.Browsers.Dashboard, CookieLife: c.Browsers.CookieLife, SecureCookies: c.Browsers.SecureCookies,
 		TrustedProxies: c.TrustedProxies, TokenLife: c.TokenLife, KeyMaxAge: c.KeyMaxAge, QueryTimeout: c.QueryTimeout, AuditRetention: c.AuditRetention, Version: version, Commit: commit, Log: log, LogLevel: level, Instruments: watch,
 		Roots: roots.Pool,
-	}, server.Adapters{Store: store, Permissions: permissions, Secrets: secrets, Logins: logins, Audit: trail})
+	}, server.Adapters{Store: store, Permissions: permissions, Secrets: secrets, Logins: logins, IdPGroups: groups, Audit: trail})
 	if err != nil {
 		return err
 	}
