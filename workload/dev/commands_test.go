@@ -21,26 +21,19 @@ import (
 type terminal struct {
 	*testing.T
 	*script
-	bin, data string
-	env       []string
+	data string
+	env  []string
 	// ran are the commands that were run, by their words.
 	ran map[string]bool
 }
 
 func newTerminal(t *testing.T) *terminal {
 	s := newSDK(t)
-	term := &terminal{T: t, script: s, bin: t.TempDir(), data: t.TempDir(), ran: map[string]bool{}}
-	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", term.bin+"/", "../cmd/jaas", "../cmd/jimmctl")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	s.ok(os.Symlink("jaas", filepath.Join(term.bin, "juju-jaas")))
-	s.ok(os.Symlink("jaas", filepath.Join(term.bin, "juju-query-models")))
+	term := &terminal{T: t, script: s, data: t.TempDir(), ran: map[string]bool{}}
 	t.Setenv("JUJU_DATA", term.data)
 	store := jujuclient.NewFileClientStore()
 	s.ok(store.AddController("jaas", jujuclient.ControllerDetails{
-		ControllerUUID: s.stack.Server.Estate.UUID, APIEndpoints: []string{s.stack.Address}, OIDCLogin: true,
+		ControllerUUID: s.stack.Server.Estate.UUID, APIEndpoints: []string{s.unit.address}, OIDCLogin: true,
 	}))
 	for _, c := range s.stack.Simulated {
 		s.ok(store.AddController(c.Name(), jujuclient.ControllerDetails{ControllerUUID: c.UUID(), APIEndpoints: []string{c.Address()}, CACert: c.CACert()}))
@@ -58,7 +51,7 @@ func newTerminal(t *testing.T) *terminal {
 // run runs a command line with the built program.
 func (t *terminal) run(stdin string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
-	cmd := exec.CommandContext(t.T.Context(), filepath.Join(t.bin, args[0]), args[1:]...)
+	cmd := exec.CommandContext(t.T.Context(), program(t.T, args[0]), args[1:]...)
 	var out, errs bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Env, cmd.Dir = strings.NewReader(stdin), &out, &errs, t.env, t.data
 	err := cmd.Run()

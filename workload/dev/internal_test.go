@@ -40,16 +40,22 @@ func get(t *testing.T, s *dev.Stack, path string) (status int, body string) {
 	return answer.StatusCode, string(b)
 }
 
-// connect opens a controller connection and logs in as the service account.
+// connect opens a controller connection to the stack and logs in as the service account.
 func connect(t *testing.T, s *dev.Stack, secret string) (*rpc.Client, error) {
 	t.Helper()
-	ca, err := os.ReadFile(s.CAFile)
+	return logIn(t, s.CAFile, s.Address, secret)
+}
+
+// logIn opens a controller connection and logs in as the service account.
+func logIn(t *testing.T, caFile, address, secret string) (*rpc.Client, error) {
+	t.Helper()
+	ca, err := os.ReadFile(caFile)
 	if err != nil {
 		t.Fatal(err)
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(ca)
-	conn, _, err := rpc.Dial(t.Context(), "wss://"+s.Address+"/api", nil, &tls.Config{RootCAs: roots}, rpc.Options{})
+	conn, _, err := rpc.Dial(t.Context(), "wss://"+address+"/api", nil, &tls.Config{RootCAs: roots}, rpc.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

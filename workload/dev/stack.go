@@ -88,6 +88,8 @@ type Stack struct {
 
 	options  Options
 	state    *state
+	postgres *cluster.Cluster
+	around   services
 	ca       *authority
 	tls      *tls.Config
 	client   *http.Client
@@ -212,6 +214,7 @@ func (s *Stack) startServer(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.postgres = pg
 	s.later(pg.Stop)
 	if err := pg.CreateDatabase(ctx, "jimm"); err != nil {
 		return err
@@ -232,7 +235,7 @@ func (s *Stack) startServer(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, front.Close())
 	}
-	s.Issuer = around.provider.Issuer
+	s.around, s.Issuer = around, around.provider.Issuer
 
 	site, err := listen(nextPort(s.options.Port, 4))
 	if err != nil {
