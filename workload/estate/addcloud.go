@@ -89,7 +89,7 @@ func (e *Estate) addCloudTo(ctx context.Context, u User, c Controller, args para
 	}
 	defer peer.Close()
 	tag := names.NewCloudTag(args.Name)
-	err = peer.Call(calling, "Cloud", peer.BestVersion("Cloud", 8), "", "AddCloud", args, nil)
+	err = peer.Call(calling, Call{Facade: "Cloud", Method: "AddCloud", Most: 8}, args, nil)
 	if err != nil && !Is(err, CodeAlreadyExists) {
 		return reword(err, "cannot add cloud %q", args.Name)
 	}
@@ -185,7 +185,7 @@ func (e *Estate) removeCloudFrom(ctx context.Context, u User, c Controller, name
 	defer peer.Close()
 	var results params.ErrorResults
 	args := params.Entities{Entities: []params.Entity{{Tag: names.NewCloudTag(name).String()}}}
-	if err := peer.Call(calling, "Cloud", peer.BestVersion("Cloud", 8), "", "RemoveClouds", args, &results); err != nil {
+	if err := peer.Call(calling, Call{Facade: "Cloud", Method: "RemoveClouds", Most: 8}, args, &results); err != nil {
 		return reword(err, "cannot remove cloud %q", name)
 	}
 	if len(results.Results) != 1 {
@@ -226,7 +226,8 @@ func (e *Estate) ModelConfigSchema(ctx context.Context, u User, provider string)
 		}
 		var result params.ModelConfigSchemaResult
 		claims := Claims{c.tag(): AccessLogin}
-		err := e.askController(ctx, Route{Controller: c}, u, claims, "Cloud", 8, "ModelConfigSchema", params.ModelConfigSchemaArgs{ProviderType: provider}, &result)
+		call := Call{Facade: "Cloud", Method: "ModelConfigSchema", Most: 8}
+		err := e.askController(ctx, c, u, claims, call, params.ModelConfigSchemaArgs{ProviderType: provider}, &result)
 		if err == nil && result.Error == nil {
 			return result, nil
 		}

@@ -185,7 +185,7 @@ func (e *Estate) checkOn(ctx context.Context, controller Controller, c Credentia
 	defer peer.Close()
 	args := params.TaggedCredentials{Credentials: []params.TaggedCredential{{Tag: c.Tag().String(), Credential: given}}}
 	var results params.UpdateCredentialResults
-	if err := peer.Call(ctx, "Cloud", peer.BestVersion("Cloud", 8), "", "CheckCredentialsModels", args, &results); err != nil {
+	if err := peer.Call(ctx, Call{Facade: "Cloud", Method: "CheckCredentialsModels", Most: 8}, args, &results); err != nil {
 		return nil, err
 	}
 	var models []params.UpdateCredentialModelResult

@@ -84,7 +84,8 @@ func (e *Estate) controllerDefaults(ctx context.Context, u User, c Controller, c
 	claims := Claims{c.tag(): AccessSuperuser}
 	args := params.Entities{Entities: []params.Entity{{Tag: names.NewCloudTag(cloud).String()}}}
 	var results params.ModelDefaultsResults
-	if err := e.askController(ctx, Route{Controller: c}, u, claims, "ModelManager", 11, "ModelDefaultsForClouds", args, &results); err != nil {
+	call := Call{Facade: "ModelManager", Method: "ModelDefaultsForClouds", Most: 11}
+	if err := e.askController(ctx, c, u, claims, call, args, &results); err != nil {
 		return nil, err
 	}
 	if len(results.Results) != 1 {

@@ -598,7 +598,7 @@ func (e *Estate) saveSummaries(ctx context.Context, c Controller, summaries []pa
 func (e *Estate) doubt(ctx context.Context, c Controller, m Model) error {
 	calling, cancel := context.WithTimeout(ctx, e.callTimeout())
 	defer cancel()
-	peer, err := e.Peers.Connect(calling, c, e.Self, Claims{c.tag(): AccessSuperuser, m.tag(): AccessAdmin})
+	peer, err := e.Peers.Connect(calling, c, e.Self, Claims{c.tag(): AccessLogin, m.tag(): AccessAdmin})
 	if err != nil {
 		return err
 	}

@@ -599,14 +599,12 @@ func (e *Estate) sendDestroy(ctx context.Context, u User, c Controller, claims C
 	return peer.DestroyModel(ctx, p)
 }
 
-// confirmGone asks the controller itself, as superuser, whether a dying model
-// is gone, and only then forgets it.
+// confirmGone asks the controller itself whether a dying model is gone, and only
+// then forgets it.
 func (e *Estate) confirmGone(ctx context.Context, c Controller, m Model) error {
 	calling, cancel := context.WithTimeout(ctx, e.callTimeout())
 	defer cancel()
-	peer, err := e.Peers.Connect(calling, c, e.Self, Claims{
-		c.tag(): AccessSuperuser, m.tag(): AccessAdmin,
-	})
+	peer, err := e.Peers.Connect(calling, c, e.Self, Claims{c.tag(): AccessLogin, m.tag(): AccessAdmin})
 	if err != nil {
 		return err
 	}

@@ -109,9 +109,21 @@ type Peer interface {
 	// RemoveOffer removes an offer, with force its relations too; needs admin
 	// of the model.
 	RemoveOffer(ctx context.Context, path OfferPath, force bool) error
-	// Call is any other call.
-	Call(ctx context.Context, facade string, version int, id, method string, params, result any) error
-	// BestVersion returns the highest version of a facade that the controller
-	// announces and is not above most (0: any); 0 if none.
-	BestVersion(facade string, most int) int
+	// Call is any other call. CodeNotSupported if the controller has no version
+	// of the facade that is meant.
+	Call(ctx context.Context, c Call, params, result any) error
+}
+
+// Call says what to call on a controller. What a token has to claim for it is
+// known for each facade and method; a call for which it is not is refused.
+type Call struct {
+	Facade, Method string
+	// Most is the highest version of the facade that is meant (0: any), and
+	// Least the lowest.
+	Least, Most int
+	// ID is of the object that is called, such as a watcher, if not the facade.
+	ID string
+	// About is what the call needs its right on, unless that is the controller:
+	// the UUID of a model or an offer, or the name of a cloud.
+	About string
 }

@@ -93,7 +93,7 @@ func (e *Estate) settleDying(ctx context.Context, m Model) error {
 	}
 	if m.Destroy != nil {
 		// The right to destroy was checked when it was asked for.
-		err := e.sendDestroy(ctx, e.Self, c, Claims{c.tag(): AccessSuperuser, m.tag(): AccessAdmin}, *m.Destroy)
+		err := e.sendDestroy(ctx, e.Self, c, Claims{c.tag(): AccessLogin, m.tag(): AccessAdmin}, *m.Destroy)
 		if err != nil && !isGone(err) {
 			return err
 		}

@@ -12,21 +12,16 @@ import (
 // What follows is for the controller of a model to do; the estate decides who
 // may ask, and passes the answer on.
 
-// askController calls a method of a model's controller as a user with claims,
-// on the highest version of the facade that both know.
-func (e *Estate) askController(ctx context.Context, r Route, u User, claims Claims, facade string, most int, method string, args, result any) error {
+// askController makes one call to a controller as a user with claims.
+func (e *Estate) askController(ctx context.Context, c Controller, u User, claims Claims, call Call, args, result any) error {
 	ctx, cancel := context.WithTimeout(ctx, e.callTimeout())
 	defer cancel()
-	peer, err := e.Peers.Connect(ctx, r.Controller, u, claims)
+	peer, err := e.Peers.Connect(ctx, c, u, claims)
 	if err != nil {
 		return err
 	}
 	defer peer.Close()
-	version := peer.BestVersion(facade, most)
-	if version == 0 {
-		return Errorf(CodeNotSupported, "controller %q has no facade %s", r.Controller.Name, facade)
-	}
-	return peer.Call(ctx, facade, version, "", method, args, result)
+	return peer.Call(ctx, call, args, result)
 }
 
 // DumpModel returns a model's description as YAML, for its administrators.
@@ -37,7 +32,8 @@ func (e *Estate) DumpModel(ctx context.Context, u User, uuid string, simplified 
 	}
 	args := params.DumpModelRequest{Entities: []params.Entity{{Tag: r.Model.tag()}}, Simplified: simplified}
 	var results params.StringResults
-	if err := e.askController(ctx, r, u, r.Claims, "ModelManager", 11, "DumpModels", args, &results); err != nil {
+	call := Call{Facade: "ModelManager", Method: "DumpModels", Most: 11, About: r.Model.UUID}
+	if err := e.askController(ctx, r.Controller, u, r.Claims, call, args, &results); err != nil {
 		return "", err
 	}
 	if len(results.Results) != 1 {
@@ -54,7 +50,8 @@ func (e *Estate) DumpModelDB(ctx context.Context, u User, uuid string) (map[stri
 	}
 	var results params.MapResults
 	args := params.Entities{Entities: []params.Entity{{Tag: r.Model.tag()}}}
-	if err := e.askController(ctx, r, u, r.Claims, "ModelManager", 11, "DumpModelsDB", args, &results); err != nil {
+	call := Call{Facade: "ModelManager", Method: "DumpModelsDB", Most: 11, About: r.Model.UUID}
+	if err := e.askController(ctx, r.Controller, u, r.Claims, call, args, &results); err != nil {
 		return nil, err
 	}
 	if len(results.Results) != 1 {
@@ -76,7 +73,8 @@ func (e *Estate) UpgradeModel(ctx context.Context, u User, args params.UpgradeMo
 		return none, err
 	}
 	var result params.UpgradeModelResult
-	if err := e.askController(ctx, r, u, r.Claims, "ModelUpgrader", 2, "UpgradeModel", args, &result); err != nil {
+	call := Call{Facade: "ModelUpgrader", Method: "UpgradeModel", Most: 2, About: r.Model.UUID}
+	if err := e.askController(ctx, r.Controller, u, r.Claims, call, args, &result); err != nil {
 		return none, err
 	}
 	return result, fromWire(result.Error)
@@ -88,7 +86,8 @@ func (e *Estate) AbortModelUpgrade(ctx context.Context, u User, uuid string) err
 	if err != nil {
 		return err
 	}
-	return e.askController(ctx, r, u, r.Claims, "ModelUpgrader", 2, "AbortModelUpgrade", params.ModelParam{ModelTag: r.Model.tag()}, nil)
+	call := Call{Facade: "ModelUpgrader", Method: "AbortModelUpgrade", Most: 2, About: r.Model.UUID}
+	return e.askController(ctx, r.Controller, u, r.Claims, call, params.ModelParam{ModelTag: r.Model.tag()}, nil)
 }
 
 // InitiateMigration starts the migration of a model to a controller outside.
@@ -107,7 +106,8 @@ func (e *Estate) InitiateMigration(ctx context.Context, u User, spec params.Migr
 	claims := Claims{r.Controller.tag(): AccessSuperuser, r.Model.tag(): AccessAdmin}
 	var results params.InitiateMigrationResults
 	args := params.InitiateMigrationArgs{Specs: []params.MigrationSpec{spec}, DryRun: dryRun}
-	if err := e.askController(ctx, r, u, claims, "Controller", 14, "InitiateMigration", args, &results); err != nil {
+	call := Call{Facade: "Controller", Method: "InitiateMigration", Most: 14}
+	if err := e.askController(ctx, r.Controller, u, claims, call, args, &results); err != nil {
 		return none, err
 	}
 	if len(results.Results) != 1 {

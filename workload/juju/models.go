@@ -40,21 +40,19 @@ func (p *peer) CreateModel(ctx context.Context, args params.ModelCreateArgs) (pa
 	if !names.IsValidUser(args.Qualifier) {
 		return params.ModelInfo{}, estate.Errorf(estate.CodeBadRequest, "cannot create model: its owner %q is not a user name", args.Qualifier)
 	}
-	if err := p.need("CreateModel", cloud.Id()); err != nil {
-		return params.ModelInfo{}, err
-	}
 	args.TargetController = "" // for us, not for the controller
 	version, err := p.version(modelManager, modelLeast, modelMost)
 	if err != nil {
 		return params.ModelInfo{}, err
 	}
+	call := estate.Call{Facade: modelManager, Method: "CreateModel", Least: version, Most: version, About: cloud.Id()}
 	if version >= modelQualifier {
 		var info params.ModelInfo
-		err := p.Call(ctx, modelManager, version, "", "CreateModel", args, &info)
+		err := p.Call(ctx, call, args, &info)
 		return info, err
 	}
 	var info params.ModelInfoLegacy
-	err = p.Call(ctx, modelManager, version, "", "CreateModel", params.ModelCreateArgsLegacy{
+	err = p.Call(ctx, call, params.ModelCreateArgsLegacy{
 		Name:               args.Name,
 		OwnerTag:           names.NewUserTag(args.Qualifier).String(),
 		Config:             args.Config,
@@ -71,30 +69,28 @@ func (p *peer) CreateModel(ctx context.Context, args params.ModelCreateArgs) (pa
 // ModelInfo implements estate.Peer. CodeModelNotFound if the controller has no
 // such model.
 func (p *peer) ModelInfo(ctx context.Context, uuid string) (params.ModelInfo, error) {
-	if err := p.need("ModelInfo", uuid); err != nil {
-		return params.ModelInfo{}, err
-	}
 	version, err := p.version(modelManager, modelLeast, modelMost)
 	if err != nil {
 		return params.ModelInfo{}, err
 	}
-	info, err := p.callModelInfo(ctx, version, entity(uuid))
+	info, err := p.callModelInfo(ctx, version, uuid)
 	return info, p.modelError(ctx, uuid, err)
 }
 
-func (p *peer) callModelInfo(ctx context.Context, version int, args params.Entities) (params.ModelInfo, error) {
-	const call = modelManager + ".ModelInfo"
+func (p *peer) callModelInfo(ctx context.Context, version int, uuid string) (params.ModelInfo, error) {
+	const name = modelManager + ".ModelInfo"
+	call := estate.Call{Facade: modelManager, Method: "ModelInfo", Least: version, Most: version, About: uuid}
 	if version >= modelQualifier {
 		var results params.ModelInfoResults
-		if err := p.Call(ctx, modelManager, version, "", "ModelInfo", args, &results); err != nil {
+		if err := p.Call(ctx, call, entity(uuid), &results); err != nil {
 			return params.ModelInfo{}, err
 		}
-		result, err := one(p, call, results.Results)
+		result, err := one(p, name, results.Results)
 		if err == nil {
 			err = paramsError(result.Error)
 		}
 		if err == nil && result.Result == nil {
-			err = badReply(p.controller, call, errors.New("the result is empty"))
+			err = badReply(p.controller, name, errors.New("the result is empty"))
 		}
 		if err != nil {
 			return params.ModelInfo{}, err
@@ -102,15 +98,15 @@ func (p *peer) callModelInfo(ctx context.Context, version int, args params.Entit
 		return *result.Result, nil
 	}
 	var results params.ModelInfoResultsLegacy
-	if err := p.Call(ctx, modelManager, version, "", "ModelInfo", args, &results); err != nil {
+	if err := p.Call(ctx, call, entity(uuid), &results); err != nil {
 		return params.ModelInfo{}, err
 	}
-	result, err := one(p, call, results.Results)
+	result, err := one(p, name, results.Results)
 	if err == nil {
 		err = paramsError(result.Error)
 	}
 	if err == nil && result.Result == nil {
-		err = badReply(p.controller, call, errors.New("the result is empty"))
+		err = badReply(p.controller, name, errors.New("the result is empty"))
 	}
 	if err != nil {
 		return params.ModelInfo{}, err
@@ -121,9 +117,6 @@ func (p *peer) callModelInfo(ctx context.Context, version int, args params.Entit
 // ModelStatus implements estate.Peer. CodeModelNotFound if the controller has
 // no such model.
 func (p *peer) ModelStatus(ctx context.Context, uuid string) (params.ModelStatus, error) {
-	if err := p.need("ModelStatus", uuid); err != nil {
-		return params.ModelStatus{}, err
-	}
 	version, err := p.version(modelManager, modelLeast, modelMost)
 	if err != nil {
 		return params.ModelStatus{}, err
@@ -133,23 +126,24 @@ func (p *peer) ModelStatus(ctx context.Context, uuid string) (params.ModelStatus
 }
 
 func (p *peer) callModelStatus(ctx context.Context, version int, uuid string) (params.ModelStatus, error) {
-	const call = modelManager + ".ModelStatus"
+	const name = modelManager + ".ModelStatus"
+	call := estate.Call{Facade: modelManager, Method: "ModelStatus", Least: version, Most: version, About: uuid}
 	if version >= modelQualifier {
 		var results params.ModelStatusResults
-		if err := p.Call(ctx, modelManager, version, "", "ModelStatus", entity(uuid), &results); err != nil {
+		if err := p.Call(ctx, call, entity(uuid), &results); err != nil {
 			return params.ModelStatus{}, err
 		}
-		status, err := one(p, call, results.Results)
+		status, err := one(p, name, results.Results)
 		if err == nil {
 			err = paramsError(status.Error)
 		}
 		return status, err
 	}
 	var results params.ModelStatusResultsLegacy
-	if err := p.Call(ctx, modelManager, version, "", "ModelStatus", entity(uuid), &results); err != nil {
+	if err := p.Call(ctx, call, entity(uuid), &results); err != nil {
 		return params.ModelStatus{}, err
 	}
-	status, err := one(p, call, results.Results)
+	status, err := one(p, name, results.Results)
 	if err == nil {
 		err = paramsError(status.Error)
 	}
@@ -158,7 +152,7 @@ func (p *peer) callModelStatus(ctx context.Context, version int, uuid string) (p
 	}
 	owner, err := qualifier(status.OwnerTag)
 	if err != nil {
-		return params.ModelStatus{}, badReply(p.controller, call, err)
+		return params.ModelStatus{}, badReply(p.controller, name, err)
 	}
 	return params.ModelStatus{
 		ModelTag:           status.ModelTag,
@@ -182,42 +176,33 @@ func (p *peer) DestroyModel(ctx context.Context, d params.DestroyModelParams) er
 	if err != nil {
 		return estate.Errorf(estate.CodeBadRequest, "cannot destroy model: %w", err)
 	}
-	if err := p.need("DestroyModel", tag.Id()); err != nil {
-		return err
-	}
 	args := params.DestroyModelsParams{Models: []params.DestroyModelParams{d}}
-	return p.modelError(ctx, tag.Id(), p.change(ctx, modelManager, modelLeast, modelMost, "DestroyModels", args))
+	return p.modelError(ctx, tag.Id(), p.change(ctx, estate.Call{Facade: modelManager, Method: "DestroyModels", Least: modelLeast, Most: modelMost, About: tag.Id()}, args))
 }
 
 // ChangeModelCredential implements estate.Peer. CodeModelNotFound if the
 // controller has no such model.
 func (p *peer) ChangeModelCredential(ctx context.Context, modelUUID string, credential names.CloudCredentialTag) error {
-	if err := p.need("ChangeModelCredential", modelUUID); err != nil {
-		return err
-	}
 	args := params.ChangeModelCredentialsParams{Models: []params.ChangeModelCredentialParams{{
 		ModelTag:           names.NewModelTag(modelUUID).String(),
 		CloudCredentialTag: credential.String(),
 	}}}
-	return p.modelError(ctx, modelUUID, p.change(ctx, modelManager, modelLeast, modelMost, "ChangeModelCredential", args))
+	return p.modelError(ctx, modelUUID, p.change(ctx, estate.Call{Facade: modelManager, Method: "ChangeModelCredential", Least: modelLeast, Most: modelMost, About: modelUUID}, args))
 }
 
 // ModelSummaries implements estate.Peer. A model that the controller has
 // trouble with is left out; the others are returned.
 func (p *peer) ModelSummaries(ctx context.Context) ([]params.ModelSummary, error) {
-	if err := p.need("ModelSummaries", p.controller.UUID); err != nil {
-		return nil, err
-	}
 	version, err := p.version(modelManager, modelLeast, modelMost)
 	if err != nil {
 		return nil, err
 	}
-	const method = "ListModelSummaries"
+	call := estate.Call{Facade: modelManager, Method: "ListModelSummaries", Least: version, Most: version}
 	args := params.ModelSummariesRequest{UserTag: p.user.Tag().String(), All: true}
 	var summaries []params.ModelSummary
 	if version >= modelQualifier {
 		var results params.ModelSummaryResults
-		if err := p.Call(ctx, modelManager, version, "", method, args, &results); err != nil {
+		if err := p.Call(ctx, call, args, &results); err != nil {
 			return nil, err
 		}
 		for _, r := range results.Results {
@@ -228,7 +213,7 @@ func (p *peer) ModelSummaries(ctx context.Context) ([]params.ModelSummary, error
 		return summaries, nil
 	}
 	var results params.ModelSummaryResultsLegacy
-	if err := p.Call(ctx, modelManager, version, "", method, args, &results); err != nil {
+	if err := p.Call(ctx, call, args, &results); err != nil {
 		return nil, err
 	}
 	for _, r := range results.Results {
@@ -238,7 +223,7 @@ func (p *peer) ModelSummaries(ctx context.Context) ([]params.ModelSummary, error
 		s := r.Result
 		owner, err := qualifier(s.OwnerTag)
 		if err != nil {
-			return nil, badReply(p.controller, modelManager+"."+method, err)
+			return nil, badReply(p.controller, modelManager+"."+call.Method, err)
 		}
 		summaries = append(summaries, params.ModelSummary{
 			Name:               s.Name,
@@ -267,7 +252,7 @@ func (p *peer) ModelSummaries(ctx context.Context) ([]params.ModelSummary, error
 // its own model.
 func (p *peer) home(ctx context.Context) (cloud, region string, err error) {
 	var all params.UserModelList
-	if err := p.call(ctx, "Controller", controllerLeast, controllerMost, "AllModels", nil, &all); err != nil {
+	if err := p.Call(ctx, estate.Call{Facade: "Controller", Method: "AllModels", Least: controllerLeast, Most: controllerMost}, nil, &all); err != nil {
 		return "", "", err
 	}
 	// Users may have models of that name, too.

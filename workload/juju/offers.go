@@ -28,15 +28,9 @@ func (p *peer) MakeOffer(ctx context.Context, args params.AddApplicationOffer) e
 	if err != nil {
 		return estate.Errorf(estate.CodeBadRequest, "cannot make offer: %w", err)
 	}
-	if err := p.need("MakeOffer", uuid); err != nil {
-		return err
-	}
 	args.OwnerTag = "" // the caller
-	var results params.ErrorResults
-	if err := p.call(ctx, applicationOffers, offersLeast, offersMost, "Offer", params.AddApplicationOffers{Offers: []params.AddApplicationOffer{args}}, &results); err != nil {
-		return err
-	}
-	return p.oneError(applicationOffers+".Offer", results)
+	call := estate.Call{Facade: applicationOffers, Method: "Offer", Least: offersLeast, Most: offersMost, About: uuid}
+	return p.change(ctx, call, params.AddApplicationOffers{Offers: []params.AddApplicationOffer{args}})
 }
 
 func modelUUID(tag string) (string, error) {
@@ -44,27 +38,15 @@ func modelUUID(tag string) (string, error) {
 	return parsed.Id(), err
 }
 
-// oneError returns the error of a call about one thing.
-func (p *peer) oneError(call string, results params.ErrorResults) error {
-	result, err := one(p, call, results.Results)
-	if err != nil {
-		return err
-	}
-	return paramsError(result.Error)
-}
-
 // ModelOffers implements estate.Peer. CodeNotFound if the controller has no
 // such model.
 func (p *peer) ModelOffers(ctx context.Context, path estate.OfferPath) ([]params.ApplicationOfferAdminDetailsV5, error) {
-	if err := p.need("ModelOffers", path.ModelUUID); err != nil {
-		return nil, err
-	}
 	filter := params.OfferFilter{ModelQualifier: path.Qualifier, ModelName: path.Model}
 	if path.Name != "" {
 		// 3.x takes any expression, 4.x only a name in this form.
 		filter.OfferName = "^" + regexp.QuoteMeta(path.Name) + "$"
 	}
-	found, err := p.offers(ctx, "ListApplicationOffers", filter)
+	found, err := p.offers(ctx, estate.Call{Facade: applicationOffers, Method: "ListApplicationOffers", About: path.ModelUUID}, filter)
 	if err != nil {
 		return nil, err
 	}
@@ -80,14 +62,11 @@ func (p *peer) ModelOffers(ctx context.Context, path estate.OfferPath) ([]params
 
 // AllOffers implements estate.Peer.
 func (p *peer) AllOffers(ctx context.Context) ([]params.ApplicationOfferAdminDetailsV5, error) {
-	if err := p.need("AllOffers", p.controller.UUID); err != nil {
-		return nil, err
-	}
 	// One filter without a model stands for one for each model.
-	return p.offers(ctx, "FindApplicationOffers", params.OfferFilter{})
+	return p.offers(ctx, estate.Call{Facade: applicationOffers, Method: "FindApplicationOffers"}, params.OfferFilter{})
 }
 
-func (p *peer) offers(ctx context.Context, method string, f params.OfferFilter) ([]params.ApplicationOfferAdminDetailsV5, error) {
+func (p *peer) offers(ctx context.Context, call estate.Call, f params.OfferFilter) ([]params.ApplicationOfferAdminDetailsV5, error) {
 	version, err := p.version(applicationOffers, offersLeast, offersMost)
 	if err != nil {
 		return nil, err
@@ -99,30 +78,28 @@ func (p *peer) offers(ctx context.Context, method string, f params.OfferFilter) 
 		}}}
 	}
 	var results params.QueryApplicationOffersResultsV5
-	err = p.Call(ctx, applicationOffers, version, "", method, args, &results)
+	call.Least, call.Most = version, version
+	err = p.Call(ctx, call, args, &results)
 	return results.Results, err
 }
 
 // ConsumeDetails implements estate.Peer. CodeNotFound if the controller has no
 // such offer.
 func (p *peer) ConsumeDetails(ctx context.Context, uuid string, path estate.OfferPath, version bakery.Version) (params.ConsumeOfferDetails, error) {
-	const call = applicationOffers + ".GetConsumeDetails"
-	if err := p.need("ConsumeDetails", uuid); err != nil {
-		return params.ConsumeOfferDetails{}, err
-	}
+	call := estate.Call{Facade: applicationOffers, Method: "GetConsumeDetails", Least: offersLeast, Most: offersMost, About: uuid}
 	args := params.ConsumeOfferDetailsArg{OfferURLs: params.OfferURLs{
 		OfferURLs: []string{crossmodel.MakeURL(path.Qualifier, path.Model, path.Name, "")}, BakeryVersion: version,
 	}}
 	var results params.ConsumeOfferDetailsResults
-	if err := p.call(ctx, applicationOffers, offersLeast, offersMost, "GetConsumeDetails", args, &results); err != nil {
+	if err := p.Call(ctx, call, args, &results); err != nil {
 		return params.ConsumeOfferDetails{}, err
 	}
-	result, err := one(p, call, results.Results)
+	result, err := one(p, applicationOffers+".GetConsumeDetails", results.Results)
 	if err == nil {
 		err = paramsError(result.Error)
 	}
 	if err == nil && (result.Offer == nil || result.Macaroon == nil) {
-		err = badReply(p.controller, call, errors.New("the result is empty"))
+		err = badReply(p.controller, applicationOffers+".GetConsumeDetails", errors.New("the result is empty"))
 	}
 	return result.ConsumeOfferDetails, err
 }
@@ -130,17 +107,11 @@ func (p *peer) ConsumeDetails(ctx context.Context, uuid string, path estate.Offe
 // RemoveOffer implements estate.Peer. CodeNotFound if the controller has no
 // such offer.
 func (p *peer) RemoveOffer(ctx context.Context, path estate.OfferPath, force bool) error {
-	if err := p.need("RemoveOffer", path.ModelUUID); err != nil {
-		return err
-	}
 	args := params.DestroyApplicationOffers{
 		OfferURLs: []string{crossmodel.MakeURL(path.Qualifier, path.Model, path.Name, "")}, Force: force,
 	}
-	var results params.ErrorResults
-	if err := p.call(ctx, applicationOffers, offersLeast, offersMost, "DestroyOffers", args, &results); err != nil {
-		return err
-	}
-	err := p.oneError(applicationOffers+".DestroyOffers", results)
+	call := estate.Call{Facade: applicationOffers, Method: "DestroyOffers", Least: offersLeast, Most: offersMost, About: path.ModelUUID}
+	err := p.change(ctx, call, args)
 	var refused *estate.Error
 	if !errors.As(err, &refused) || refused.Code != "" {
 		return err

@@ -77,7 +77,7 @@ func (p *Peers) Connect(ctx context.Context, c estate.Controller, u estate.User,
 	if err != nil {
 		return nil, err
 	}
-	return &peer{peers: p, controller: c, user: u, claims: claims, session: s}, nil
+	return &peer{peers: p, observer: p.dialer, controller: c, user: u, claims: claims, session: s}, nil
 }
 
 func (p *Peers) acquire(ctx context.Context, c estate.Controller, u estate.User, claims estate.Claims) (*session, error) {
@@ -250,7 +250,8 @@ func facadesOf(result params.LoginResult) map[string][]int {
 
 // peer is one use of a session, with a newer one in its place if it breaks.
 type peer struct {
-	peers      *Peers // nil: the session is not of the pool
+	peers      *Peers  // nil: the session is not of the pool
+	observer   *Dialer // nil: nobody is told of its calls
 	controller estate.Controller
 	user       estate.User
 	claims     estate.Claims
@@ -275,8 +276,9 @@ func (p *peer) Close() error {
 	return nil
 }
 
-// BestVersion implements estate.Peer.
-func (p *peer) BestVersion(facade string, most int) int {
+// bestVersion returns the highest version of a facade that the controller
+// announces and is not above most (0: any); 0 if none.
+func (p *peer) bestVersion(facade string, most int) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	best := 0
@@ -288,33 +290,42 @@ func (p *peer) BestVersion(facade string, most int) int {
 	return best
 }
 
-// Call implements estate.Peer. A call that found the connection broken before
-// it was sent is made again on a new one, once, unless it is about an object
-// (id) that went with the connection. A call that was sent never is.
-func (p *peer) Call(ctx context.Context, facade string, version int, id, method string, args, result any) error {
-	if p.peers == nil {
-		return p.send(ctx, facade, version, id, method, args, result)
+// Call implements estate.Peer, and is the only way in which JIMM itself calls a
+// controller: whatever is called has its claims in the table of needs, or it is
+// not called. A call that found the connection broken before it was sent is made
+// again on a new one, once, unless it is to an object that went with the
+// connection. A call that was sent never is.
+func (p *peer) Call(ctx context.Context, c estate.Call, args, result any) error {
+	if err := p.need(c.Facade+"."+c.Method, c.About); err != nil {
+		return err
 	}
-	ctx, ended := p.peers.dialer.observe(ctx, p.controller, facade, method)
-	err := p.send(ctx, facade, version, id, method, args, result)
+	version, err := p.version(c.Facade, c.Least, c.Most)
+	if err != nil {
+		return err
+	}
+	if p.observer == nil {
+		return p.send(ctx, c, version, args, result)
+	}
+	ctx, ended := p.observer.observe(ctx, p.controller, c.Facade, c.Method)
+	err = p.send(ctx, c, version, args, result)
 	ended(err)
 	return err
 }
 
-func (p *peer) send(ctx context.Context, facade string, version int, id, method string, args, result any) error {
+func (p *peer) send(ctx context.Context, c estate.Call, version int, args, result any) error {
 	s, err := p.current()
 	if err != nil {
 		return err
 	}
-	err = s.client.Call(ctx, facade, version, id, method, args, result)
+	err = s.client.Call(ctx, c.Facade, version, c.ID, c.Method, args, result)
 	var closed *rpc.ClosedError
-	if errors.As(err, &closed) && closed.Unsent && id == "" && p.peers != nil {
+	if errors.As(err, &closed) && closed.Unsent && c.ID == "" && p.peers != nil {
 		if s, err = p.renew(ctx, s); err != nil {
 			return err
 		}
-		err = s.client.Call(ctx, facade, version, id, method, args, result)
+		err = s.client.Call(ctx, c.Facade, version, c.ID, c.Method, args, result)
 	}
-	return p.callError(facade+"."+method, err)
+	return p.callError(c.Facade+"."+c.Method, err)
 }
 
 func (p *peer) current() (*session, error) {
@@ -382,25 +393,23 @@ func one[T any](p *peer, call string, results []T) (T, error) {
 	return results[0], nil
 }
 
-// version returns the version of a facade that a typed call speaks.
+// version returns the version of a facade that a call speaks.
 func (p *peer) version(facade string, least, most int) (int, error) {
-	v := p.BestVersion(facade, most)
-	if v < least {
+	v := p.bestVersion(facade, most)
+	switch {
+	case v == 0 && least == 0:
+		return 0, estate.Errorf(estate.CodeNotSupported, "controller %q has no facade %s", p.controller.Name, facade)
+	case v < least:
 		return 0, estate.Errorf(estate.CodeNotSupported, "controller %q has no facade %s of a version between %d and %d", p.controller.Name, facade, least, most)
 	}
 	return v, nil
 }
 
-// call makes a call that a typed one consists of, with the best version.
-func (p *peer) call(ctx context.Context, facade string, least, most int, method string, args, result any) error {
-	v, err := p.version(facade, least, most)
-	if err != nil {
-		return err
-	}
-	return p.Call(ctx, facade, v, "", method, args, result)
-}
-
 // need checks that the claims suffice for a call about a thing.
 func (p *peer) need(call, thing string) error {
-	return needs[call].check(call, p.controller.UUID, p.claims, thing)
+	n, ok := needs[call]
+	if !ok {
+		return fmt.Errorf("cannot call %s on controller %s: the table of needs (workload/juju/claims.go) does not say what it takes", call, p.controller.UUID)
+	}
+	return n.check(call, p.controller.UUID, p.claims, thing)
 }

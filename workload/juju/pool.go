@@ -143,24 +143,25 @@ func (p *pool) open(ctx context.Context, s *session, open func(context.Context) 
 		p.hangUp(s)
 	}
 	p.mu.Unlock()
-	keepAlive(s.client)
+	keepAlive(s)
 }
 
 // keepAlive pings until the connection ends.
-func keepAlive(client *rpc.Client) {
+func keepAlive(s *session) {
+	self := &peer{session: s}
 	ticker := time.NewTicker(pingInterval)
 	defer ticker.Stop()
 	for {
 		select {
-		case <-client.Done():
+		case <-s.client.Done():
 			return
 		case <-ticker.C:
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), pingInterval)
-		err := client.Call(ctx, "Pinger", 1, "", "Ping", nil, nil)
+		err := self.Ping(ctx)
 		cancel()
 		if errors.Is(err, context.DeadlineExceeded) {
-			_ = client.Close()
+			_ = s.client.Close()
 			return
 		}
 	}

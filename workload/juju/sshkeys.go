@@ -6,22 +6,20 @@ import (
 	"github.com/juju/juju/rpc/params"
 
 	"jimm/workload/estate"
-	"jimm/workload/rpc"
 )
 
 // AddModelKeys implements estate.Peers. Keys that are there already are no error.
 func (p *Peers) AddModelKeys(ctx context.Context, r estate.Route, u estate.User, keys []string) error {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	conn, _, err := p.DialModel(ctx, r, u, r.Claims)
+	one, err := p.connectModel(ctx, r, u, r.Claims)
 	if err != nil {
 		return err
 	}
-	client := rpc.NewClient(conn)
-	defer client.Close()
+	defer one.session.client.Close()
 	var results params.ErrorResults
 	args := params.ModifyUserSSHKeys{User: u.Tag().String(), Keys: keys}
-	if err := client.Call(ctx, "KeyManager", 1, "", "AddKeys", args, &results); err != nil {
+	if err := one.Call(ctx, estate.Call{Facade: "KeyManager", Method: "AddKeys", Most: 1, About: r.Model.UUID}, args, &results); err != nil {
 		return err
 	}
 	for _, result := range results.Results {

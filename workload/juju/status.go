@@ -20,29 +20,34 @@ const leastClient, mostClient = 6, 8
 func (p *Peers) FullStatus(ctx context.Context, r estate.Route, patterns []string) (json.RawMessage, error) {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	conn, login, err := p.DialModel(ctx, r, p.self, estate.Claims{
+	one, err := p.connectModel(ctx, r, p.self, estate.Claims{
 		names.NewControllerTag(r.Controller.UUID).String(): estate.AccessLogin,
 		names.NewModelTag(r.Model.UUID).String():           estate.AccessRead,
 	})
 	if err != nil {
 		return nil, err
 	}
-	client := rpc.NewClient(conn)
-	defer client.Close()
-	var result params.LoginResult
-	if err := json.Unmarshal(login, &result); err != nil {
-		return nil, badReply(r.Controller, "Admin.Login", err)
-	}
-	one := &peer{controller: r.Controller, session: &session{client: client, facades: facadesOf(result)}}
-	version, err := one.version("Client", leastClient, mostClient)
+	defer one.session.client.Close()
+	call := estate.Call{Facade: "Client", Method: "FullStatus", Least: leastClient, Most: mostClient, About: r.Model.UUID}
+	var full json.RawMessage
+	err = one.Call(ctx, call, params.StatusParams{Patterns: patterns, IncludeStorage: true}, &full)
+	return full, err
+}
+
+// connectModel opens a connection to a model that is not shared. The caller
+// closes its client.
+func (p *Peers) connectModel(ctx context.Context, r estate.Route, u estate.User, claims estate.Claims) (*peer, error) {
+	conn, login, err := p.DialModel(ctx, r, u, claims)
 	if err != nil {
 		return nil, err
 	}
-	ctx, ended := p.dialer.observe(ctx, r.Controller, "Client", "FullStatus")
-	var full json.RawMessage
-	err = one.send(ctx, "Client", version, "", "FullStatus", params.StatusParams{Patterns: patterns, IncludeStorage: true}, &full)
-	ended(err)
-	return full, err
+	var result params.LoginResult
+	if err := json.Unmarshal(login, &result); err != nil {
+		conn.Abort()
+		return nil, badReply(r.Controller, "Admin.Login", err)
+	}
+	session := &session{client: rpc.NewClient(conn), facades: facadesOf(result)}
+	return &peer{observer: p.dialer, controller: r.Controller, user: u, claims: claims, session: session}, nil
 }
 
 // StatusDocument implements estate.Peers.

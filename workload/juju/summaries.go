@@ -13,15 +13,12 @@ import (
 // WatchModelSummaries implements estate.Peer. Juju 3 pushes; Juju 4 answers
 // that it does not support it.
 func (p *peer) WatchModelSummaries(ctx context.Context, f func([]params.ModelAbstract) error) (err error) {
-	if err := p.need("WatchModelSummaries", p.controller.UUID); err != nil {
+	const watcherFacade, version = "ModelSummaryWatcher", 1
+	if _, err := p.version(watcherFacade, version, version); err != nil {
 		return err
 	}
-	const facade, version = "ModelSummaryWatcher", 1
-	if p.BestVersion(facade, version) < version {
-		return estate.Errorf(estate.CodeNotSupported, "controller %q has no facade %s", p.controller.Name, facade)
-	}
 	var watcher params.SummaryWatcherID
-	if err := p.call(ctx, "Controller", controllerLeast, controllerMost, "WatchAllModelSummaries", nil, &watcher); err != nil {
+	if err := p.Call(ctx, estate.Call{Facade: "Controller", Method: "WatchAllModelSummaries", Least: controllerLeast, Most: controllerMost}, nil, &watcher); err != nil {
 		return err
 	}
 	if watcher.WatcherID == "" {
@@ -32,11 +29,11 @@ func (p *peer) WatchModelSummaries(ctx context.Context, f func([]params.ModelAbs
 		// whose connection broke is gone already.
 		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
-		_ = p.Call(stopping, facade, version, watcher.WatcherID, "Stop", nil, nil)
+		_ = p.Call(stopping, estate.Call{Facade: watcherFacade, Method: "Stop", Most: version, ID: watcher.WatcherID}, nil, nil)
 	}()
 	for {
 		var changes params.SummaryWatcherNextResults
-		if err := p.Call(ctx, facade, version, watcher.WatcherID, "Next", nil, &changes); err != nil {
+		if err := p.Call(ctx, estate.Call{Facade: watcherFacade, Method: "Next", Most: version, ID: watcher.WatcherID}, nil, &changes); err != nil {
 			return err
 		}
 		if err := f(changes.Models); err != nil {
@@ -47,7 +44,7 @@ func (p *peer) WatchModelSummaries(ctx context.Context, f func([]params.ModelAbs
 
 // Ping implements estate.Peer.
 func (p *peer) Ping(ctx context.Context) error {
-	return p.Call(ctx, "Pinger", 1, "", "Ping", nil, nil)
+	return p.Call(ctx, estate.Call{Facade: "Pinger", Method: "Ping", Most: 1}, nil, nil)
 }
 
 // Done implements estate.Peer.
