@@ -331,7 +331,7 @@ func (e *Estate) ModifyOfferAccess(ctx context.Context, u User, url string, chan
 	if err != nil {
 		return err
 	}
-	if access != AccessAdmin && (change.Grant || change.User != u.Name) {
+	if access != AccessAdmin && (change.Grant || spelling(change.User) != u.Name) {
 		return errPermission
 	}
 	return e.modifyAccess(ctx, o.Object(), change)

@@ -9,7 +9,6 @@ import (
 	"github.com/google/uuid"
 
 	"jimm/workload/estate"
-	"jimm/workload/sim"
 )
 
 // rel is a relationship in reading order.
@@ -466,45 +465,77 @@ func TestAccessToTheAuditLog(t *testing.T) {
 // TestPlainGrantsAndRelationsAreTheSame goes from each level to each other by
 // one way, and compares with the other.
 func TestPlainGrantsAndRelationsAreTheSame(t *testing.T) {
-	w := newWorld(t)
-	w.controller("c41", sim.Juju41, "lab")
-	w.addCredential(alice)
-	m := w.create(alice, "shop", "c41")
-	model := estate.Object{Kind: estate.KindModel, ID: m.UUID}
-	cloud := estate.Object{Kind: estate.KindCloud, ID: "lab"}
+	w := shop(t)
+	must(t, w.offer("c41", "hosted"))
+	url, uuid := offerURL("c41", "hosted"), w.shopUUID("c41")
+	// What everyone has of a new offer and cloud would be in the way.
+	must(t, w.ModifyOfferAccess(w.ctx, alice, url, estate.AccessChange{User: estate.EveryoneUser, Access: estate.AccessRead}))
+	must(t, w.ModifyCloudAccess(w.ctx, admin, "lab", estate.AccessChange{User: estate.EveryoneUser, Access: estate.AccessAddModel}))
+	shown, err := w.ShowOffer(w.ctx, alice, url)
+	must(t, err)
+	type level struct{ word, relation string } // in Juju's words and in ours
 	for _, test := range []struct {
 		object estate.Object
 		target string
-		words  map[string]string // Juju's to ours
+		levels []level // the lowest first
 		modify func(change estate.AccessChange) error
 	}{
-		{model, "model-" + m.UUID, map[string]string{"read": "reader", "write": "writer", "admin": "administrator"}, func(c estate.AccessChange) error {
-			return w.ModifyModelAccess(w.ctx, admin, m.UUID, c)
+		{estate.Object{Kind: estate.KindModel, ID: uuid}, "model-" + uuid, []level{{"read", "reader"}, {"write", "writer"}, {"admin", "administrator"}}, func(c estate.AccessChange) error {
+			return w.ModifyModelAccess(w.ctx, admin, uuid, c)
 		}},
-		{cloud, "cloud-lab", map[string]string{"add-model": "can_addmodel", "admin": "administrator"}, func(c estate.AccessChange) error {
+		{estate.Object{Kind: estate.KindCloud, ID: "lab"}, "cloud-lab", []level{{"add-model", "can_addmodel"}, {"admin", "administrator"}}, func(c estate.AccessChange) error {
 			return w.ModifyCloudAccess(w.ctx, admin, "lab", c)
 		}},
+		{estate.Object{Kind: estate.KindOffer, ID: shown.OfferUUID}, "applicationoffer-" + url, []level{{"read", "reader"}, {"consume", "consumer"}, {"admin", "administrator"}}, func(c estate.AccessChange) error {
+			return w.ModifyOfferAccess(w.ctx, admin, url, c)
+		}},
 	} {
-		for word, relation := range test.words {
-			t.Run(fmt.Sprintf("%s of a %s", word, test.object.Kind), func(t *testing.T) {
-				before := w.tuples(test.object)
-				must(t, test.modify(estate.AccessChange{User: bob.Name, Grant: true, Access: word}))
-				plain := w.tuples(test.object)
-				must(t, w.RemoveRelations(w.ctx, admin, []estate.Relationship{rel("user-"+bob.Name, relation, test.target)}))
-				if got := w.tuples(test.object); !slices.Equal(got, before) {
-					t.Errorf("a grant, taken back as a relation, leaves\n%q, before was\n%q", got, before)
-				}
-				w.relate(rel("user-"+bob.Name, relation, test.target))
-				if got := w.tuples(test.object); !slices.Equal(got, plain) {
-					t.Errorf("a relation is\n%q, a grant\n%q", got, plain)
-				}
-				wantCode(t, test.modify(estate.AccessChange{User: bob.Name, Grant: true, Access: word}), estate.CodeAlreadyExists)
-				lowest := map[estate.Kind]string{estate.KindModel: "read", estate.KindCloud: "add-model"}[test.object.Kind]
-				must(t, test.modify(estate.AccessChange{User: bob.Name, Access: lowest}))
-				if got := w.tuples(test.object); !slices.Equal(got, before) {
-					t.Errorf("a relation, revoked, leaves\n%q, before was\n%q", got, before)
-				}
-			})
+		for i, l := range test.levels {
+			for _, user := range []string{bob.Name, "BOB@Example.com", estate.EveryoneUser} {
+				t.Run(fmt.Sprintf("%s of a %s for %s", l.word, test.object.Kind, user), func(t *testing.T) {
+					relation := func(r string) []estate.Relationship { return []estate.Relationship{rel("user-"+user, r, test.target)} }
+					want := func(what string, tuples []string) {
+						t.Helper()
+						if got := w.tuples(test.object); !slices.Equal(got, tuples) {
+							t.Errorf("%s there is\n%q, want\n%q", what, got, tuples)
+						}
+					}
+					before := w.tuples(test.object)
+					must(t, test.modify(estate.AccessChange{User: user, Grant: true, Access: l.word}))
+					plain := w.tuples(test.object)
+					must(t, w.RemoveRelations(w.ctx, admin, relation(l.relation)))
+					want("after a grant, taken back as a relation,", before)
+					w.relate(relation(l.relation)...)
+					want("after a relation, not a grant,", plain)
+					wantCode(t, test.modify(estate.AccessChange{User: user, Grant: true, Access: l.word}), estate.CodeAlreadyExists)
+					if i > 0 {
+						below := test.levels[i-1].relation
+						must(t, w.RemoveRelations(w.ctx, admin, relation(l.relation)))
+						w.relate(relation(below)...)
+						related := w.tuples(test.object)
+						must(t, test.modify(estate.AccessChange{User: user, Grant: true, Access: l.word}))
+						must(t, test.modify(estate.AccessChange{User: user, Access: l.word}))
+						want("after a revoke of "+l.word+", which leaves the level below,", related)
+					}
+					must(t, test.modify(estate.AccessChange{User: user, Access: test.levels[0].word}))
+					want("after a relation, revoked,", before)
+					wantCode(t, test.modify(estate.AccessChange{User: user, Access: test.levels[0].word}), estate.CodeNotFound)
+				})
+			}
 		}
+	}
+}
+
+func TestWhoHasAccessMayGiveItUp(t *testing.T) {
+	w := shop(t)
+	must(t, w.offer("c41", "hosted"))
+	url, uuid := offerURL("c41", "hosted"), w.shopUUID("c41")
+	w.letConsume(url)
+	w.relate(rel("user-"+bob.Name, "writer", "model-"+uuid))
+	own := estate.AccessChange{User: "BOB@Example.com", Access: estate.AccessRead}
+	must(t, w.ModifyOfferAccess(w.ctx, bob, url, own))
+	must(t, w.ModifyModelAccess(w.ctx, bob, uuid, own))
+	if w.may(bob, "consumer", "applicationoffer-"+url) || w.may(bob, "reader", "model-"+uuid) {
+		t.Error("bob still has access")
 	}
 }
