@@ -56,6 +56,8 @@ ApplicationOffers.GetConsumeDetails: offer-urls.offer-urls user-tag
 ApplicationOffers.ModifyOfferAccess: changes.user-tag changes.action changes.access changes.offer-url
 ApplicationOffers.Offer: Offers.model-tag Offers.offer-name Offers.application-name Offers.owner-tag
 
+~Audit.LeftOut: events
+
 Block.SwitchBlockOff: type
 Block.SwitchBlockOn: type
 
@@ -116,6 +118,14 @@ Controller.RemoveBlocks: all
 ~JIMM.StopBootstrap: job-id
 ~JIMM.UpdateMigratedModel: model-tag target-controller
 ~JIMM.UpgradeTo: model-uuids model-tag target-controller-name
+
+~HTTP.DownloadBackup: path bytes
+~HTTP.DownloadCharm: path bytes
+~HTTP.DownloadLog: path bytes
+~HTTP.DownloadResource: path bytes
+~HTTP.UploadCharm: path bytes
+~HTTP.UploadResource: path bytes
+~HTTP.UploadTools: path bytes
 
 KeyManager.AddKeys: user
 KeyManager.DeleteKeys: user

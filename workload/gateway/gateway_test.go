@@ -770,7 +770,7 @@ func TestRequestsAndRepliesAreRecordedButPingsAndWatchersNot(t *testing.T) {
 	}
 	user := alice.Name
 	want := []estate.AuditEvent{
-		event(1, "Admin", 4, "LoginWithSessionToken", "", "", "", "", false),
+		event(1, "Admin", 4, "LoginWithSessionToken", `{"session-token":"good"}`, "", "", "", false),
 		event(1, "Admin", 4, "LoginWithSessionToken", "", "", "", user, true),
 		event(4, "Echo", 2, "Echo", `{"a":1}`, "", "", user, false),
 		event(4, "Echo", 2, "Echo", "", "", "", user, true),

@@ -70,13 +70,19 @@ func (t *Transfer) serveLog(w http.ResponseWriter, r *http.Request) {
 		_ = client.Close()
 	})()
 
-	controller, request, err := t.dialLog(ctx, r, about)
+	request, err := t.authorize(r.WithContext(ctx), about)
+	ended := t.record(r, about, request)
+	var controller *websocket.Conn
+	if err == nil {
+		controller, err = t.dialLog(ctx, r, request)
+	}
 	if err == nil {
 		defer controller.Close()
 		var leave func()
 		leave, err = t.attend(ctx, request, cancel)
 		defer leave()
 	}
+	ended(err)
 	if err != nil {
 		_, body := t.httpError(r, err)
 		sendLogError(client, body)
@@ -94,16 +100,12 @@ func (t *Transfer) serveLog(w http.ResponseWriter, r *http.Request) {
 
 var logBuffers sync.Pool
 
-// dialLog opens the stream on the controller for whoever asks, if they may.
-func (t *Transfer) dialLog(ctx context.Context, r *http.Request, about target) (*websocket.Conn, authorized, error) {
-	request, err := t.authorize(r.WithContext(ctx), about)
-	if err != nil {
-		return nil, authorized{}, err
-	}
+// dialLog opens the stream on the controller for whoever asks, and may.
+func (t *Transfer) dialLog(ctx context.Context, r *http.Request, request authorized) (*websocket.Conn, error) {
 	c := request.route.Controller
 	reach, err := t.transport(c)
 	if err != nil {
-		return nil, authorized{}, err
+		return nil, err
 	}
 	header := http.Header{"Authorization": {request.authorization}}
 	if v := r.Header.Get(params.JujuClientVersion); v != "" {
@@ -115,15 +117,15 @@ func (t *Transfer) dialLog(ctx context.Context, r *http.Request, about target) (
 	stream, response, err := dialer.DialContext(ctx, request.target.url("wss", request.query).String(), header)
 	if err != nil {
 		if errors.Is(err, websocket.ErrBadHandshake) && response != nil {
-			return nil, authorized{}, estate.Errorf(estate.CodeConnectionFailed, "controller %q has no log to give: it answers %s", c.Name, response.Status)
+			return nil, estate.Errorf(estate.CodeConnectionFailed, "controller %q has no log to give: it answers %s", c.Name, response.Status)
 		}
 		if estate.CodeOf(err) == "" {
 			err = estate.Errorf(estate.CodeConnectionFailed, "cannot connect to controller %q: %w", c.Name, err)
 		}
-		return nil, authorized{}, err
+		return nil, err
 	}
 	stream.SetReadLimit(logLine)
-	return stream, request, nil
+	return stream, nil
 }
 
 // sendLogError is what a stream begins with when there is none.

@@ -312,7 +312,7 @@ func (s *session) beforeLogin(frame *rpc.Frame, req *rpc.Request) bool {
 // admin answers one Admin request, and completes the login if it was one that
 // succeeded.
 func (s *session) admin(req *rpc.Request) {
-	s.record(req.RequestID, req.Type, req.Version, req.ID, req.Method, nil)
+	s.record(req.RequestID, req.Type, req.Version, req.ID, req.Method, req.Params)
 	ctx, admitted := s.g.Observe(s.ctx, s.modelUUID)
 	result, user, err := s.admit(ctx, req)
 	admitted(err)

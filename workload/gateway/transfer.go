@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/juju/names/v6"
 
@@ -60,6 +61,10 @@ type TransferConfig struct {
 	// CheckOrigin decides about requests of web pages. Optional: by default
 	// they must come from JIMM's own host.
 	CheckOrigin func(r *http.Request) bool
+	// Recorder takes the audit events. Optional.
+	Recorder Recorder
+	// Now tells the time. Optional.
+	Now func() time.Time
 	// Log is optional.
 	Log *slog.Logger
 }
@@ -93,6 +98,9 @@ type transport struct {
 func NewTransfer(c TransferConfig) *Transfer {
 	if c.Log == nil {
 		c.Log = slog.Default()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
 	}
 	t := &Transfer{config: c, transports: make(map[string]*transport)}
 	t.ctx, t.stop = context.WithCancel(context.Background())
@@ -131,6 +139,8 @@ type endpoint struct {
 	// those in braces are any name.
 	path   []string
 	object bool
+	// what it is called in the audit log.
+	what string
 	// methods say what access each needs: to the model, or superuser.
 	methods map[string]string
 	// bare is set where controllers of Juju 3 do not look at what a token
@@ -143,20 +153,20 @@ type endpoint struct {
 // endpoints are those that Juju's clients use (juju apiserver/apiserver.go of
 // 3.6.11 and 4.1); not all exist in both.
 var endpoints = []endpoint{
-	{path: []string{"charms", "{object}"}, object: true,
+	{path: []string{"charms", "{object}"}, what: "Charm", object: true,
 		methods: map[string]string{http.MethodGet: estate.AccessRead, http.MethodPut: estate.AccessWrite},
 		bare:    map[string]bool{http.MethodPut: true}},
-	{path: []string{"charms"},
+	{path: []string{"charms"}, what: "Charm",
 		methods: map[string]string{http.MethodGet: estate.AccessRead, http.MethodPost: estate.AccessWrite},
 		bare:    map[string]bool{http.MethodPost: true}},
-	{path: []string{"applications", "{application}", "resources", "{resource}"},
+	{path: []string{"applications", "{application}", "resources", "{resource}"}, what: "Resource",
 		methods: map[string]string{http.MethodGet: estate.AccessRead, http.MethodPut: estate.AccessWrite}},
-	{path: []string{"tools"},
+	{path: []string{"tools"}, what: "Tools",
 		methods: map[string]string{http.MethodPost: estate.AccessAdmin},
 		bare:    map[string]bool{http.MethodPost: true}},
-	{path: []string{"backups"},
+	{path: []string{"backups"}, what: "Backup",
 		methods: map[string]string{http.MethodGet: estate.AccessSuperuser}},
-	{path: []string{"log"},
+	{path: []string{"log"}, what: "Log",
 		methods: map[string]string{http.MethodGet: estate.AccessRead},
 		bare:    map[string]bool{http.MethodGet: true}},
 }
@@ -164,6 +174,8 @@ var endpoints = []endpoint{
 // target is what a request is about, as its path says.
 type target struct {
 	model string
+	// does is what it is called in the audit log: DownloadCharm.
+	does string
 	// path is escaped, and has nothing but what was recognised.
 	path   string
 	access string
@@ -217,7 +229,11 @@ func targetOf(r *http.Request) (target, error) {
 		for _, s := range rest {
 			path += "/" + url.PathEscape(s)
 		}
-		return target{model, path, access, e.bare[r.Method]}, nil
+		does := "Upload" + e.what
+		if r.Method == http.MethodGet {
+			does = "Download" + e.what
+		}
+		return target{model, does, path, access, e.bare[r.Method]}, nil
 	}
 	return target{}, missing
 }
@@ -261,35 +277,33 @@ type authorized struct {
 }
 
 // authorize finds out who asks, whether they may, and how to say so to the
-// controller. Nothing is dialled before it has succeeded.
-func (t *Transfer) authorize(r *http.Request, about target) (authorized, error) {
-	query, err := queryOf(r)
-	if err != nil {
-		return authorized{}, err
+// controller. Nothing is dialled before it has succeeded. What is known of a
+// request that may not pass is returned beside the error.
+func (t *Transfer) authorize(r *http.Request, about target) (a authorized, err error) {
+	a.target = about
+	if a.query, err = queryOf(r); err != nil {
+		return a, err
 	}
 	username, password, ok := r.BasicAuth()
 	if !ok {
-		return authorized{}, estate.Errorf(params.CodeNoCreds, "authentication failed: no credentials provided")
+		return a, estate.Errorf(params.CodeNoCreds, "authentication failed: no credentials provided")
 	}
-	user, err := t.config.Logins.Basic(r.Context(), username, password)
-	if err != nil {
-		return authorized{}, &loginFailure{err}
+	if a.user, err = t.config.Logins.Basic(r.Context(), username, password); err != nil {
+		return a, &loginFailure{err}
 	}
-	route, err := t.config.Models.Route(r.Context(), user, about.model)
-	if err != nil {
-		return authorized{}, err
+	if a.route, err = t.config.Models.Route(r.Context(), a.user, about.model); err != nil {
+		return a, err
 	}
-	controller := names.NewControllerTag(route.Controller.UUID).String()
+	controller := names.NewControllerTag(a.route.Controller.UUID).String()
 	required := estate.Claims{names.NewModelTag(about.model).String(): about.access}
 	if about.access == estate.AccessSuperuser || isFirehose(r) {
 		required = estate.Claims{controller: estate.AccessSuperuser}
 	}
-	claims, err := t.config.Models.Widen(r.Context(), user, route, route.Claims, required)
-	if err != nil {
-		return authorized{}, err
+	if a.claims, err = t.config.Models.Widen(r.Context(), a.user, a.route, a.route.Claims, required); err != nil {
+		return a, err
 	}
-	authorization, err := t.authorization(r.Context(), route.Controller, user, claims, about.bare)
-	return authorized{about, query, user, route, claims, authorization}, err
+	a.authorization, err = t.authorization(r.Context(), a.route.Controller, a.user, a.claims, about.bare)
+	return a, err
 }
 
 // isFirehose reports whether a request for a log is for that of all models, as
@@ -344,10 +358,12 @@ var notForwarded = []string{
 // ServeHTTP passes one request through.
 func (t *Transfer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	about, err := targetOf(r)
-	var request authorized
-	if err == nil {
-		request, err = t.authorize(r, about)
+	if err != nil {
+		t.refuse(w, r, err)
+		return
 	}
+	request, err := t.authorize(r, about)
+	ended := t.record(r, about, request)
 	var reach *transport
 	if err == nil {
 		reach, err = t.transport(request.route.Controller)
@@ -360,10 +376,14 @@ func (t *Transfer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		defer leave()
 	}
 	if err != nil {
+		ended(err)
 		t.refuse(w, r, err)
 		return
 	}
-	out := r.WithContext(context.WithValue(ctx, passing{}, &pass{reach, request.route.Controller}))
+	// What is still so when the proxy panics because one side has gone.
+	p := &pass{transport: reach, controller: request.route.Controller, err: errCutOff}
+	defer func() { ended(p.err) }()
+	out := r.WithContext(context.WithValue(ctx, passing{}, p))
 	out.URL = about.url("https", request.query)
 	out.Host = controllerHost
 	out.Header = r.Header.Clone()
@@ -372,7 +392,13 @@ func (t *Transfer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	out.Header.Set("Authorization", request.authorization)
 	t.proxy.ServeHTTP(w, out)
+	if p.err == errCutOff {
+		p.err = nil
+	}
 }
+
+// errCutOff is of a transfer that one side has left.
+var errCutOff = estate.Errorf(estate.CodeConnectionFailed, "the transfer was cut off")
 
 // attend has what is done for a user ended with their session, or when they lose
 // access. There is always something to call in the end.
@@ -404,6 +430,8 @@ type passing struct{}
 type pass struct {
 	transport  *transport
 	controller estate.Controller
+	// err is what became of it.
+	err error
 }
 
 func passOf(r *http.Request) *pass {
@@ -445,6 +473,9 @@ func (t *Transfer) transport(c estate.Controller) (*transport, error) {
 // response looks at what a controller answers before it goes to the client.
 func (t *Transfer) response(response *http.Response) error {
 	response.Header.Del("Set-Cookie")
+	if p := passOf(response.Request); response.StatusCode >= http.StatusBadRequest {
+		p.err = estate.Errorf(estate.CodeBadRequest, "controller %q has answered %s", p.controller.Name, response.Status)
+	}
 	if response.StatusCode != http.StatusUnauthorized {
 		return nil
 	}
@@ -469,12 +500,15 @@ func plain(text []byte) string {
 // failed answers for a request that did not get through.
 func (t *Transfer) failed(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Context().Err() != nil {
-		return // the client is gone
+		passOf(r).err = estate.Errorf(estate.CodeConnectionFailed, "the client is gone")
+		return
 	}
 	var tooLarge *http.MaxBytesError
-	if p := passOf(r); p != nil && estate.CodeOf(err) == "" && !errors.As(err, &tooLarge) {
+	p := passOf(r)
+	if estate.CodeOf(err) == "" && !errors.As(err, &tooLarge) {
 		err = estate.Errorf(estate.CodeConnectionFailed, "controller %q has not answered: %w", p.controller.Name, err)
 	}
+	p.err = err
 	t.refuse(w, r, err)
 }
 

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -44,6 +45,7 @@ type passing struct {
 	requests []*http.Request
 	bodies   []string
 	answer   http.HandlerFunc
+	events   []estate.AuditEvent
 }
 
 // Basic lets in everyone with the password "good", as who they say; an empty
@@ -131,7 +133,7 @@ func startPassing(t *testing.T, version string) *passing {
 		UUID: passController, Name: "blue", AgentVersion: version, Addresses: []string{upstream.Listener.Addr().String()}, TLSHostname: "example.com",
 		CACertificate: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: upstream.Certificate().Raw})),
 	}
-	p.Transfer = gateway.NewTransfer(gateway.TransferConfig{Models: p, Logins: p, Controllers: &juju.Dialer{}, Tokens: p, Secrets: passwords{}})
+	p.Transfer = gateway.NewTransfer(gateway.TransferConfig{Models: p, Logins: p, Controllers: &juju.Dialer{}, Tokens: p, Secrets: passwords{}, Recorder: p})
 	t.Cleanup(p.Close)
 	mux := http.NewServeMux()
 	mux.Handle("GET /model/{uuid}/log", p.Log())
@@ -163,6 +165,28 @@ func (p *passing) send(t *testing.T, method, path, user, body string, header htt
 		t.Fatal(err)
 	}
 	return response, string(answer)
+}
+
+// Record implements gateway.Recorder.
+func (p *passing) Record(_ context.Context, e estate.AuditEvent) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.events = append(p.events, e)
+}
+
+// await waits until what was recorded fulfils a condition.
+func (p *passing) await(t *testing.T, condition func() bool) {
+	t.Helper()
+	fulfilled := func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return condition()
+	}
+	for deadline := time.Now().Add(20 * time.Second); !fulfilled(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("recorded are %+v", p.events)
+		}
+	}
 }
 
 // reached returns what has reached the controller.
@@ -597,4 +621,87 @@ func TestAPageOfAnotherSiteReadsNoLog(t *testing.T) {
 	if err == nil || response == nil || response.StatusCode != http.StatusForbidden {
 		t.Errorf("it is let in: %v", err)
 	}
+}
+
+func TestWhatPassesIsAudited(t *testing.T) {
+	for _, test := range []struct {
+		name, method, path, user, body string
+		answer                         http.HandlerFunc
+		// request and reply are what is recorded, with a %s for the path.
+		request, reply string
+	}{
+		{"an upload", "PUT", objectPath, "", "charm", nil,
+			`UploadCharm by "alice@canonical.com" {"bytes":5,"path":"%s"}`, `UploadCharm by "alice@canonical.com"`},
+		{"a download", "GET", resourcePath, "reader@canonical.com", "", nil,
+			`DownloadResource by "reader@canonical.com" {"bytes":0,"path":"%s"}`, `DownloadResource by "reader@canonical.com"`},
+		{"one that is not allowed", "PUT", objectPath, "reader@canonical.com", "charm", nil,
+			`UploadCharm by "reader@canonical.com" {"bytes":5,"path":"%s"}`, `UploadCharm by "reader@canonical.com": permission denied (unauthorized access)`},
+		{"a login that fails", "GET", charmsPath, "wrong", "", nil,
+			`DownloadCharm by "" {"bytes":0,"path":"%s"}`, `DownloadCharm by "": session token is not valid (session token invalid)`},
+		{"one that the controller refuses", "PUT", objectPath, "", "charm", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusConflict) },
+			`UploadCharm by "alice@canonical.com" {"bytes":5,"path":"%s"}`, `UploadCharm by "alice@canonical.com": controller "blue" has answered 409 Conflict (bad request)`},
+		{"one without credentials", "GET", charmsPath, "-", "", nil, "", ""},
+		{"what does not pass", "GET", "/model/" + passModel + "/units", "", "", nil, "", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p := startPassing(t, "4.1-beta2")
+			p.answer = test.answer
+			user := test.user
+			if user == "" {
+				user = "alice@canonical.com"
+			}
+			header := http.Header{}
+			if user == "wrong" {
+				header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(":old")))
+			}
+			p.send(t, test.method, test.path, user, test.body, header)
+			var got []string
+			p.await(t, func() bool {
+				got = nil
+				for _, e := range p.events {
+					if e.Facade != "HTTP" || e.Model != passModel || e.Time.IsZero() || e.ConversationID == "" || e.IsResponse != (len(got) == 1) {
+						t.Errorf("an event is %+v", e)
+					}
+					line := fmt.Sprintf("%s by %q", e.Method, e.User)
+					if len(e.Params) > 0 {
+						line += " " + string(e.Params)
+					}
+					if e.Error != "" {
+						line += fmt.Sprintf(": %s (%s)", e.Error, e.ErrorCode)
+					}
+					got = append(got, line)
+				}
+				return len(got) == 2 || test.request == ""
+			})
+			var want []string
+			if test.request != "" {
+				want = []string{fmt.Sprintf(test.request, test.path), test.reply}
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("recorded is\n%q, want\n%q", got, want)
+			}
+		})
+	}
+}
+
+func TestATransferThatIsCutOffIsAuditedAsThat(t *testing.T) {
+	p := startPassing(t, "4.1-beta2")
+	p.answer = func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "10")
+		_, _ = io.WriteString(w, "half")
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}
+	request, err := http.NewRequestWithContext(t.Context(), "GET", p.url+resourcePath, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.SetBasicAuth("reader@canonical.com", "good")
+	if response, err := http.DefaultClient.Do(request); err == nil {
+		_, _ = io.Copy(io.Discard, response.Body)
+		_ = response.Body.Close()
+	}
+	p.await(t, func() bool {
+		return len(p.events) == 2 && p.events[1].Error == "the transfer was cut off"
+	})
 }

@@ -9,10 +9,12 @@ import (
 	"jimm/workload/observe"
 )
 
-// observedLogins counts and traces logins, by method.
+// observedLogins counts and traces logins, by method. Those by browser it
+// records; the others are requests that are recorded as such.
 type observedLogins struct {
 	Logins
-	watch *observe.Instruments
+	watch   *observe.Instruments
+	records *recorder
 }
 
 // login runs a login, and counts those that were refused unheard.
@@ -75,6 +77,7 @@ func (l observedLogins) FinishBrowser(ctx context.Context, c login.Callback) (co
 		cookie, u, err = l.Logins.FinishBrowser(ctx, c)
 		return err
 	})
+	l.records.browserLogin(ctx, u, err)
 	return cookie, u, err
 }
 

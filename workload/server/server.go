@@ -120,6 +120,7 @@ type Server struct {
 	internal    http.Handler
 	watch       *observe.Instruments
 	health      *observe.Health
+	records     *recorder
 	origins     atomic.Pointer[[]string]
 }
 
@@ -139,7 +140,8 @@ func New(ctx context.Context, c Config, a Adapters) (*Server, error) {
 	}
 	a.Permissions, a.Secrets = watch.Permissions(a.Permissions), watch.Secrets(a.Secrets)
 	logins := a.Logins
-	a.Logins = observedLogins{logins, watch}
+	records := &recorder{trail: a.Audit, log: c.Log}
+	a.Logins = observedLogins{logins, watch, records}
 	keys, err := juju.OpenKeys(ctx, a.Secrets, juju.KeyOptions{Log: c.Log, MaxAge: c.KeyMaxAge})
 	if err != nil {
 		return nil, fmt.Errorf("cannot open signing keys: %w", err)
@@ -158,8 +160,8 @@ func New(ctx context.Context, c Config, a Adapters) (*Server, error) {
 	if err := e.EnsureAdmins(ctx, c.Admins); err != nil {
 		return nil, fmt.Errorf("cannot make administrators: %w", err)
 	}
-	facades := &facade.Server{Estate: e, Logins: a.Logins, Log: c.Log, DNSName: hostname(c.DNSName), Record: recorder{a.Audit, c.Log}.facade}
-	s := &Server{Estate: e, config: c, keys: keys, peers: peers, watch: watch}
+	facades := &facade.Server{Estate: e, Logins: a.Logins, Log: c.Log, DNSName: hostname(c.DNSName), Record: records.facade}
+	s := &Server{Estate: e, config: c, keys: keys, peers: peers, watch: watch, records: records}
 	s.origins.Store(&c.Origins)
 	origins := web.Origins{Own: Origin(c.DNSName), Allowed: func() []string { return *s.origins.Load() }}
 	g := gateway.New(gateway.Config{
@@ -168,14 +170,15 @@ func New(ctx context.Context, c Config, a Adapters) (*Server, error) {
 		Dialer:         peers,
 		Sessions:       e,
 		Holds:          e,
-		Recorder:       recorder{a.Audit, c.Log},
+		Recorder:       records,
 		Observe:        watch.Admission,
 		ControllerUUID: c.UUID,
 		CheckOrigin:    origins.CheckUpgrade,
 		Log:            c.Log,
 	})
 	transfer := gateway.NewTransfer(gateway.TransferConfig{
-		Models: e, Logins: a.Logins, Sessions: e, Holds: e, Controllers: dialer, Tokens: tokens, Secrets: a.Secrets, CheckOrigin: origins.CheckUpgrade, Log: c.Log,
+		Models: e, Logins: a.Logins, Sessions: e, Holds: e, Controllers: dialer, Tokens: tokens, Secrets: a.Secrets, CheckOrigin: origins.CheckUpgrade,
+		Recorder: records, Log: c.Log,
 	})
 	confirm, err := macaroons.Handler(ctx, macaroons.Config{Offers: e, Secrets: a.Secrets, Log: c.Log})
 	if err != nil {
@@ -203,8 +206,8 @@ func New(ctx context.Context, c Config, a Adapters) (*Server, error) {
 	if c.Dashboard != "" {
 		routes.Auth = auth.Handler()
 	}
-	routes.Admin, err = rebac.Handler(rebac.Config{
-		Estate: e, Authenticate: auth.Identify, Language: openfga.Language, Prefix: c.Prefix, Log: c.Log,
+	routes.Admin, err = records.admin(auth.Identify, func(identify identifies) (http.Handler, error) {
+		return rebac.Handler(rebac.Config{Estate: e, Authenticate: identify, Language: openfga.Language, Prefix: c.Prefix, Log: c.Log})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("cannot serve the admin API: %w", err)
@@ -260,6 +263,7 @@ func (s *Server) Run(ctx context.Context) {
 	running.Go(func() { s.Estate.KeepSessions(ctx) })
 	running.Go(func() { s.lead(ctx) })
 	running.Go(func() { s.health.Run(ctx, healthEvery) })
+	running.Go(func() { s.records.run(ctx) })
 	running.Wait()
 }
 

@@ -1,0 +1,43 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+
+	"jimm/workload/estate"
+)
+
+// httpFacade stands in the audit log for what is asked over HTTP, where the
+// method says what is done: DownloadCharm.
+const httpFacade = "HTTP"
+
+// record takes a request, and when ended is called what became of it, to the
+// audit log. Who shows no credentials is asked for them, and not worth a line.
+func (t *Transfer) record(r *http.Request, about target, request authorized) (ended func(error)) {
+	if _, _, shown := r.BasicAuth(); t.config.Recorder == nil || !shown {
+		return func(error) {}
+	}
+	// Also for a client that is gone.
+	ctx := context.WithoutCancel(r.Context())
+	e := estate.AuditEvent{
+		Time: t.config.Now(), ConversationID: randomID(), MessageID: 1, Facade: httpFacade, Method: about.does,
+		User: request.user.Name, Model: about.model,
+	}
+	if m := request.route.Model; m.Name != "" {
+		e.ModelName = m.Owner + "/" + m.Name
+	}
+	// It has strings and a number only.
+	e.Params, _ = json.Marshal(map[string]any{"path": about.path, "bytes": r.ContentLength})
+	t.config.Recorder.Record(ctx, e)
+	return func(err error) {
+		e.Time, e.IsResponse, e.Params = t.config.Now(), true, nil
+		if err != nil {
+			e.Error, e.ErrorCode = "internal error", estate.CodeOf(err)
+			if e.ErrorCode != "" {
+				e.Error = err.Error()
+			}
+		}
+		t.config.Recorder.Record(ctx, e)
+	}
+}
