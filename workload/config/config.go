@@ -16,6 +16,7 @@ import (
 	"github.com/juju/names/v6"
 
 	"jimm/workload/estate"
+	"jimm/workload/secrets"
 )
 
 // Config are the settings. docs/reference/configuration.md explains each
@@ -63,10 +64,10 @@ type Config struct {
 	// OpenFGAObjects is how many objects the server lists; negative: all.
 	OpenFGAObjects int
 
-	// SecretKeys seal secrets in PostgreSQL; Vault is where they are kept
-	// otherwise.
-	SecretKeys [][]byte
-	Vault      Vault
+	// SecretPlace is where secrets are kept. SecretKeys seal those in PostgreSQL.
+	SecretPlace secrets.Place
+	SecretKeys  [][]byte
+	Vault       Vault
 	// AuditRetention is for how long audit events are kept; 0 is for ever.
 	AuditRetention time.Duration
 }
@@ -163,8 +164,9 @@ func read(v *variables) Config {
 		c.SecretKeys = append(c.SecretKeys, key)
 	}
 	c.Vault = v.vault()
-	if len(c.SecretKeys) == 0 && c.Vault.Address == "" {
-		v.fail("JIMM_SECRET_STORAGE_KEYS", "is missing, and VAULT_ADDR too: set it to a base64 key of 32 random bytes, such as openssl rand -base64 32 prints (further keys after it open what they sealed before), or let VAULT_ADDR say where Vault is")
+	c.SecretPlace = v.secretPlace(c.Vault)
+	if len(c.SecretKeys) == 0 && c.SecretPlace == secrets.Sealed {
+		v.fail("JIMM_SECRET_STORAGE_KEYS", "is missing, and Vault is not used: set it to a base64 key of 32 random bytes, such as openssl rand -base64 32 prints (further keys after it open what they sealed before), or let VAULT_ADDR say where Vault is")
 	}
 	retention := v.text("JIMM_AUDIT_LOG_RETENTION_PERIOD_IN_DAYS", "0")
 	days, err := strconv.Atoi(retention)

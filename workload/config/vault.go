@@ -3,6 +3,8 @@ package config
 import (
 	"net/url"
 	"strings"
+
+	"jimm/workload/secrets"
 )
 
 // Vault are the settings of HashiCorp Vault; without an address it is not used.
@@ -43,4 +45,24 @@ func (v *variables) vault() Vault {
 		v.fail("VAULT_ROLE_SECRET_ID", "is missing: set it to a secret id of JIMM's AppRole, or VAULT_ROLE_SECRET_ID_FILE to a file with one")
 	}
 	return c
+}
+
+// secretPlace is where the secrets are said to be: Vault, where there is one.
+func (v *variables) secretPlace(vault Vault) secrets.Place {
+	place := secrets.Sealed
+	if vault.Address != "" {
+		place = secrets.Vault
+	}
+	switch name := secrets.Place(v.text("JIMM_SECRET_STORAGE", string(place))); name {
+	case secrets.Sealed:
+		return name
+	case secrets.Vault:
+		if vault.Address == "" {
+			v.fail("VAULT_ADDR", "is missing: JIMM_SECRET_STORAGE says that secrets are in Vault")
+		}
+		return name
+	default:
+		v.fail("JIMM_SECRET_STORAGE", "must be vault or sealed, not %q", string(name))
+		return place
+	}
 }

@@ -83,6 +83,9 @@ func (e *examination) secrets(ctx context.Context, store *postgres.Store) (estat
 			err = health.Check(ctx)
 		}
 	}
+	if estate.Is(err, estate.CodeServerConfiguration) {
+		return nil, bad("give this command and every jimmsrv the same settings", err)
+	}
 	if err != nil {
 		return nil, bad("give this command the keys, or the login to Vault, that jimmsrv has; for Vault see that it is unsealed and its role not expired", err)
 	}

@@ -20,3 +20,31 @@ type Secrets interface {
 	// error if there is none.
 	GetVersion(ctx context.Context, path string) (map[string]string, int, error)
 }
+
+// ListedSecrets are secrets that can be moved elsewhere.
+type ListedSecrets interface {
+	Secrets
+	// Paths calls f for the path of each secret, until f fails. What is put or
+	// deleted meanwhile, by f itself too, may be among them or not.
+	Paths(ctx context.Context, f func(path string) error) error
+}
+
+// SecretState says which of the places has the secrets. All fields are empty
+// before the first unit has run.
+type SecretState struct {
+	Place string
+	// Target is where they are being moved; nobody may use them until then.
+	Target string
+	// Leftover is a place that still has copies of them, which nobody uses.
+	Leftover string
+}
+
+// SecretStates is the port to what units and moves of secrets agree by.
+type SecretStates interface {
+	SecretState(ctx context.Context) (SecretState, error)
+	// SwapSecretState reports false if the state is not old any more.
+	SwapSecretState(ctx context.Context, old, state SecretState) (bool, error)
+	// Lead is as in Store, and Share the same for many at once.
+	Lead(ctx context.Context, lease string, f func(context.Context) error) (ok bool, err error)
+	Share(ctx context.Context, lease string, f func(context.Context) error) (ok bool, err error)
+}

@@ -16,6 +16,16 @@ import (
 // that died. When the session is lost, f's context ends with the cause, and
 // Lead returns an error once f has returned.
 func (s *Store) Lead(ctx context.Context, lease string, f func(context.Context) error) (bool, error) {
+	return s.hold(ctx, lease, "", f)
+}
+
+// Share is Lead for a lease that many hold at once, while nobody leads it.
+func (s *Store) Share(ctx context.Context, lease string, f func(context.Context) error) (bool, error) {
+	return s.hold(ctx, lease, "_shared", f)
+}
+
+// hold runs f while it has a lease: the advisory lock of a mode of PostgreSQL.
+func (s *Store) hold(ctx context.Context, lease, mode string, f func(context.Context) error) (bool, error) {
 	conn, err := s.connect(ctx)
 	if err != nil {
 		return false, fmt.Errorf("cannot ask for lease %q: %w", lease, err)
@@ -27,7 +37,7 @@ func (s *Store) Lead(ctx context.Context, lease string, f func(context.Context) 
 		return false, fmt.Errorf("cannot ask for lease %q: %w", lease, err)
 	}
 	var got bool
-	if err := conn.QueryRow(ctx, "select pg_try_advisory_lock($1)", leaseKey(lease)).Scan(&got); err != nil {
+	if err := conn.QueryRow(ctx, "select pg_try_advisory_lock"+mode+"($1)", leaseKey(lease)).Scan(&got); err != nil {
 		return false, fmt.Errorf("cannot ask for lease %q: %w", lease, err)
 	}
 	if !got {
@@ -53,7 +63,7 @@ func (s *Store) Lead(ctx context.Context, lease string, f func(context.Context) 
 	// So that the next can have it at once; ending the session takes a moment.
 	releasing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	_, _ = conn.Exec(releasing, "select pg_advisory_unlock($1)", leaseKey(lease))
+	_, _ = conn.Exec(releasing, "select pg_advisory_unlock"+mode+"($1)", leaseKey(lease))
 	return true, err
 }
 

@@ -33,10 +33,11 @@ import (
 // DB is the part of a *pgxpool.Pool that is needed.
 type DB interface {
 	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
-// Secrets is an estate.Secrets.
+// Secrets is an estate.ListedSecrets.
 type Secrets struct {
 	db   DB
 	aead tink.AEAD
@@ -44,7 +45,7 @@ type Secrets struct {
 	prefix []byte
 }
 
-var _ estate.Secrets = (*Secrets)(nil)
+var _ estate.ListedSecrets = (*Secrets)(nil)
 
 const (
 	// MinKey is the least length of a key, in bytes. A key should be random;
@@ -230,6 +231,30 @@ func (s *Secrets) GetVersion(ctx context.Context, path string) (map[string]strin
 		return nil, 0, err
 	}
 	return value, version, nil
+}
+
+// Paths is part of estate.ListedSecrets.
+func (s *Secrets) Paths(ctx context.Context, f func(path string) error) error {
+	// By pages, so that f can use the database and many secrets fit.
+	for after, page := "", []string{""}; len(page) > 0; {
+		rows, err := s.db.Query(ctx, `select path from secrets where path > $1 order by path limit 1000`, after)
+		if err != nil {
+			return fmt.Errorf("cannot list secrets: %w", err)
+		}
+		if page, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
+			return fmt.Errorf("cannot list secrets: %w", err)
+		}
+		for _, after = range page {
+			path, err := url.PathUnescape(after)
+			if err != nil {
+				return fmt.Errorf("cannot list secrets: the path %q was not written by JIMM", after)
+			}
+			if err := f(path); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // Reseal seals with the first key what another has sealed, and returns how

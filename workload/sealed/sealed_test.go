@@ -66,7 +66,7 @@ func change(t *testing.T, db *pgxpool.Pool, sql string) {
 
 func TestSealedSecretsAreSecrets(t *testing.T) {
 	db := newDB(t)
-	secretstest.Run(t, func(t *testing.T) estate.Secrets { return newSecrets(t, db, oldKey) })
+	secretstest.Run(t, func(t *testing.T) estate.ListedSecrets { return newSecrets(t, db, oldKey) })
 }
 
 func TestTheDatabaseHoldsNoPlainText(t *testing.T) {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"log/slog"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -8,14 +9,21 @@ import (
 	"jimm/workload/config"
 	"jimm/workload/estate"
 	"jimm/workload/sealed"
+	"jimm/workload/secrets"
 	"jimm/workload/vault"
 )
 
-// OpenSecrets returns the estate's secrets: in Vault where there is one, else in
-// rows that are sealed with the first of the keys.
-func OpenSecrets(pool *pgxpool.Pool, keys [][]byte, v config.Vault, log *slog.Logger) (estate.Secrets, error) {
+// OpenSecrets opens a place of secrets with the settings; it does not connect.
+func OpenSecrets(place secrets.Place, pool *pgxpool.Pool, c config.Config, log *slog.Logger) (estate.ListedSecrets, error) {
+	if place == secrets.Sealed {
+		if len(c.SecretKeys) == 0 {
+			return nil, fmt.Errorf("cannot open %s: set JIMM_SECRET_STORAGE_KEYS to their key", place)
+		}
+		return sealed.New(pool, c.SecretKeys...)
+	}
+	v := c.Vault
 	if v.Address == "" {
-		return sealed.New(pool, keys...)
+		return nil, fmt.Errorf("cannot open %s: set VAULT_ADDR and what goes with it", place)
 	}
 	return vault.New(vault.Config{
 		Address: v.Address, Namespace: v.Namespace, Mount: v.Mount,

@@ -193,7 +193,7 @@ func (v *real) wantKept(s *vault.Secrets) {
 func TestARealVaultKeepsSecrets(t *testing.T) {
 	v := startReal(t, false)
 	s := v.open(nil)
-	secretstest.Run(t, func(t *testing.T) estate.Secrets { return s })
+	secretstest.Run(t, func(t *testing.T) estate.ListedSecrets { return s })
 	t.Run("where each write must name a version", func(t *testing.T) {
 		v.write("jimm/config", map[string]any{"cas_required": true})
 		defer v.write("jimm/config", map[string]any{"cas_required": false})

@@ -44,7 +44,7 @@ type Config struct {
 	Now func() time.Time
 }
 
-// Secrets is an estate.Secrets.
+// Secrets is an estate.ListedSecrets.
 type Secrets struct {
 	config  Config
 	client  *api.Client // without a token
@@ -59,7 +59,7 @@ type Secrets struct {
 	checked atomic.Bool
 }
 
-var _ estate.Secrets = (*Secrets)(nil)
+var _ estate.ListedSecrets = (*Secrets)(nil)
 
 // New returns the secrets in a Vault. It does not connect.
 func New(c Config) (*Secrets, error) {
@@ -189,8 +189,8 @@ func (s *Secrets) Delete(ctx context.Context, path string) error {
 	})
 }
 
-// Paths calls f for each path that may have a secret, until f fails. It needs
-// the capability "list".
+// Paths is part of estate.ListedSecrets. A secret that a person has deleted, with
+// vault kv delete, is among them. It needs the capability "list".
 func (s *Secrets) Paths(ctx context.Context, f func(path string) error) error {
 	return s.paths(ctx, "", f)
 }

@@ -46,7 +46,7 @@ func put(t *testing.T, s *vault.Secrets, path string) {
 func TestTheStandInPassesForAVault(t *testing.T) {
 	v := newStandIn(t)
 	s := open(t, v, nil)
-	secretstest.Run(t, func(t *testing.T) estate.Secrets { return s })
+	secretstest.Run(t, func(t *testing.T) estate.ListedSecrets { return s })
 }
 
 func TestEachFaultIsToldAndHealsByItself(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"jimm/workload/doctor"
 	"jimm/workload/estate"
 	"jimm/workload/postgres"
+	"jimm/workload/secrets"
 	"jimm/workload/server"
 )
 
@@ -74,11 +75,14 @@ func reportTable(t *cli.Table, findings []doctor.Finding) {
 }
 
 // openSecrets opens the secrets as jimmsrv does.
-func openSecrets(_ context.Context, c config.Config, store *postgres.Store) (estate.Secrets, string, error) {
-	where := "the database, sealed"
-	if c.Vault.Address != "" {
-		where = "Vault at " + c.Vault.Address
+func openSecrets(ctx context.Context, c config.Config, store *postgres.Store) (estate.Secrets, string, error) {
+	where := c.SecretPlace.String()
+	if c.SecretPlace == secrets.Vault {
+		where += " at " + c.Vault.Address
 	}
-	secrets, err := server.OpenSecrets(store.Pool(), c.SecretKeys, c.Vault, slog.New(slog.DiscardHandler))
-	return secrets, where, err
+	kept, err := server.OpenSecrets(c.SecretPlace, store.Pool(), c, slog.New(slog.DiscardHandler))
+	if err == nil {
+		err = secrets.Check(ctx, store, c.SecretPlace)
+	}
+	return kept, where, err
 }

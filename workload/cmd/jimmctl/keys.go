@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"time"
@@ -9,8 +10,10 @@ import (
 
 	"jimm/workload/cli"
 	"jimm/workload/config"
+	"jimm/workload/estate"
 	"jimm/workload/juju"
 	"jimm/workload/postgres"
+	"jimm/workload/secrets"
 	"jimm/workload/server"
 )
 
@@ -39,18 +42,22 @@ notices.`,
 			return err
 		}
 		defer store.Close()
-		secrets, err := server.OpenSecrets(store.Pool(), c.SecretKeys, c.Vault, slog.Default())
+		kept, err := server.OpenSecrets(c.SecretPlace, store.Pool(), c, slog.Default())
 		if err != nil {
 			return err
 		}
-		keys, err := juju.OpenKeys(ctx, secrets, juju.KeyOptions{MaxAge: c.KeyMaxAge})
-		if err != nil {
+		var schedule estate.KeySchedule
+		err = secrets.Use(ctx, store, c.SecretPlace, func(ctx context.Context) error {
+			keys, err := juju.OpenKeys(ctx, kept, juju.KeyOptions{MaxAge: c.KeyMaxAge})
+			if err != nil {
+				return err
+			}
+			if err := keys.Rotate(ctx, false); err != nil {
+				return fmt.Errorf("cannot rotate the signing keys: %w", err)
+			}
+			schedule, err = keys.Schedule(ctx)
 			return err
-		}
-		if err := keys.Rotate(ctx, false); err != nil {
-			return fmt.Errorf("cannot rotate the signing keys: %w", err)
-		}
-		schedule, err := keys.Schedule(ctx)
+		})
 		if err != nil {
 			return err
 		}

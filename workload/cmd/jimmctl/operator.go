@@ -11,6 +11,7 @@ func operatorCommands(j *cli.JAAS) []*cobra.Command {
 	return []*cobra.Command{
 		doctorCommand(j),
 		migrateDatabase(j),
+		moveSecrets(j),
 		rotateSigningKeys(j),
 	}
 }

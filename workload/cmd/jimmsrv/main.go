@@ -23,6 +23,7 @@ import (
 	"jimm/workload/observe"
 	"jimm/workload/openfga"
 	"jimm/workload/postgres"
+	"jimm/workload/secrets"
 	"jimm/workload/server"
 	"jimm/workload/traces"
 	"jimm/workload/trust"
@@ -75,10 +76,15 @@ func run(ctx context.Context, file string) error {
 	}
 	defer store.Close()
 	watch.Pool(store.Pool())
-	secrets, err := server.OpenSecrets(store.Pool(), c.SecretKeys, c.Vault, log)
+	kept, err := server.OpenSecrets(c.SecretPlace, store.Pool(), c, log)
 	if err != nil {
 		return err
 	}
+	ctx, release, err := secrets.Hold(ctx, store, c.SecretPlace, log)
+	if err != nil {
+		return err
+	}
+	defer release()
 	permissions, err := openfga.Connect(ctx, openfga.Config{
 		URL: c.OpenFGAURL, StoreID: c.OpenFGAStore, ModelID: c.OpenFGAAuthModel, Token: c.OpenFGAToken,
 		StoreName: "jimm", ObjectsLimit: c.OpenFGAObjects, HTTPClient: &http.Client{Transport: observe.Propagate(roots.Transport(manyIdle))},
@@ -92,7 +98,7 @@ func run(ctx context.Context, file string) error {
 		Issuer: c.Issuer, ClientID: c.ClientID, ClientSecret: c.ClientSecret, Scopes: c.Scopes, AuthStyle: c.AuthStyle,
 		GroupClaim: c.GroupClaim, IdPGroups: groups, SessionKey: []byte(c.SessionKey), SessionLife: c.SessionLife, SessionIdle: c.SessionIdle, IntrospectionURL: c.IntrospectionURL,
 		Limits: login.Limits{PerAddress: c.AddressAttempts, PerClient: c.ClientAttempts}, Identities: store, Sessions: store,
-		RedirectURL: "https://" + c.DNSName + c.Prefix + web.CallbackPath, BrowserLife: c.Browsers.SessionLife, BrowserIdle: c.Browsers.CookieLife, Secrets: secrets,
+		RedirectURL: "https://" + c.DNSName + c.Prefix + web.CallbackPath, BrowserLife: c.Browsers.SessionLife, BrowserIdle: c.Browsers.CookieLife, Secrets: kept,
 		ClientCredentialScopes: c.ClientScopes, TrustEmail: c.TrustEmail, Reserved: []string{server.Self(c.DNSName).Name}, Log: log,
 		HTTPClient: &http.Client{Transport: roots.Transport(nil)},
 	})
@@ -106,7 +112,7 @@ func run(ctx context.Context, file string) error {
 		Dashboard: c.Browsers.Dashboard, CookieLife: c.Browsers.CookieLife, SecureCookies: c.Browsers.SecureCookies,
 		TrustedProxies: c.TrustedProxies, TokenLife: c.TokenLife, KeyMaxAge: c.KeyMaxAge, QueryTimeout: c.QueryTimeout, AuditRetention: c.AuditRetention, Version: version, Commit: commit, Log: log, LogLevel: level, Instruments: watch,
 		Roots: roots.Pool,
-	}, server.Adapters{Store: store, Permissions: permissions, Secrets: secrets, Logins: logins, IdPGroups: groups, Audit: trail})
+	}, server.Adapters{Store: store, Permissions: permissions, Secrets: kept, Logins: logins, IdPGroups: groups, Audit: trail})
 	if err != nil {
 		return err
 	}
@@ -122,7 +128,13 @@ func run(ctx context.Context, file string) error {
 		return err
 	}
 	defer stopInternal()
-	return serve(ctx, c, jimm, log)
+	if err := serve(ctx, c, jimm, log); err != nil {
+		return err
+	}
+	if lost := context.Cause(ctx); !errors.Is(lost, context.Canceled) {
+		return lost
+	}
+	return nil
 }
 
 // within closes something, which may take a while but not forever.

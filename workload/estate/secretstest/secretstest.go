@@ -1,8 +1,11 @@
-// Package secretstest is what every estate.Secrets must pass.
+// Package secretstest is what every estate.ListedSecrets must pass.
 package secretstest
 
 import (
+	"errors"
+	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -14,7 +17,7 @@ import (
 
 // Run tests the secrets that open gives. They must be empty, and may be the
 // same in each subtest, which all use paths of their own.
-func Run(t *testing.T, open func(t *testing.T) estate.Secrets) {
+func Run(t *testing.T, open func(t *testing.T) estate.ListedSecrets) {
 	t.Run("what is put comes back, and only its last value", func(t *testing.T) {
 		s := open(t)
 		put(t, s, "a/value", map[string]string{"old": "1", "gone": "2"})
@@ -77,6 +80,45 @@ func Run(t *testing.T, open func(t *testing.T) estate.Secrets) {
 			if got, err := s.Get(t.Context(), path); err != nil || got["n"] != strconv.Itoa(i) {
 				t.Errorf("%q has %v, want %d, error %v", path, got, i, err)
 			}
+		}
+		var listed []string
+		if err := s.Paths(t.Context(), func(path string) error { listed = append(listed, path); return nil }); err != nil {
+			t.Fatal(err)
+		}
+		listed = slices.DeleteFunc(listed, func(path string) bool { return !strings.HasPrefix(path, "d/") })
+		slices.Sort(listed)
+		slices.Sort(paths)
+		if !slices.Equal(listed, paths) {
+			t.Errorf("listed are %q, want %q", listed, paths)
+		}
+	})
+	t.Run("all can be listed and deleted at once, or until it fails", func(t *testing.T) {
+		s := open(t)
+		const many = 1100
+		for i := range many {
+			put(t, s, fmt.Sprintf("h/%d/%d", i%10, i), map[string]string{"k": "v"})
+		}
+		enough := errors.New("enough")
+		if err := s.Paths(t.Context(), func(string) error { return enough }); !errors.Is(err, enough) {
+			t.Errorf("Paths gives %v, want what its function gave", err)
+		}
+		deleted := 0
+		for again := true; again; {
+			again = false
+			err := s.Paths(t.Context(), func(path string) error {
+				if !strings.HasPrefix(path, "h/") {
+					return nil
+				}
+				again = true
+				deleted++
+				return s.Delete(t.Context(), path)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if deleted != many {
+			t.Errorf("%d of %d were listed and deleted", deleted, many)
 		}
 	})
 	t.Run("a path that is none is refused with a code", func(t *testing.T) {
