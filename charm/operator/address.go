@@ -71,7 +71,8 @@ func (p *planner) planAddress() {
 		}
 	} else {
 		p.address.url = p.options.DNSName
-		if p.address.url == nil {
+		// One that cannot be is told of by planOptions.
+		if set, _ := p.Options["dns-name"].(string); p.address.url == nil && strings.TrimSpace(set) == "" {
 			p.missing(endpointIngress, "JIMM has no address; run juju integrate %s:ingress traefik-k8s, or juju config %s dns-name=NAME", p.Event.App, p.Event.App)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"net/url"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -136,18 +137,21 @@ var (
 	claimName = regexp.MustCompile(`^[A-Za-z0-9_.:/-]+$`)
 )
 
+// validOrigin tells whether browsers write an origin so; JIMM compares theirs
+// letter by letter.
 func validOrigin(word string) bool {
-	u, err := url.Parse(word)
-	return word == "*" || err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.Path == "" && u.RawQuery == "" && u.User == nil
+	u, ok := parseAddress(word)
+	return ok && word == u.Scheme+"://"+strings.ToLower(u.Host) && u.Port() != map[string]string{"http": "80", "https": "443"}[u.Scheme]
 }
 
 // validUser tells whether somebody can be named administrator: users of JIMM
 // have a domain.
 func validUser(name string) bool {
-	return names.IsValidUser(name) && names.NewUserTag(name).Domain() != ""
+	return len(name) <= 255 && names.IsValidUser(name) && !names.NewUserTag(name).IsLocal()
 }
 
-// parseAddress reads where JIMM is: a URL, or the same without https://.
+// parseAddress reads where something is: a URL with no more than a host, a port
+// and a plain path, or the same without https://.
 func parseAddress(text string) (*url.URL, bool) {
 	if !strings.Contains(text, "://") {
 		text = "https://" + text
@@ -161,10 +165,13 @@ func parseAddress(text string) (*url.URL, bool) {
 			return nil, false
 		}
 	}
-	if strings.ContainsAny(u.Host, " \t_") {
+	if strings.ContainsAny(u.Host, " \t_%") {
 		return nil, false
 	}
 	u.Path = strings.TrimRight(u.Path, "/")
+	if u.Path != "" && (u.EscapedPath() != u.Path || path.Clean(u.Path) != u.Path) {
+		return nil, false
+	}
 	return u, true
 }
 
@@ -175,7 +182,7 @@ func ParseOptions(options map[string]any) (o Options, wrong []string) {
 	o = Options{
 		AuthMethod:        r.oneOf("client-authentication-method", "client_secret_basic", "client_secret_basic", "client_secret_post"),
 		Admins:            r.words("controller-admins", "a list of e-mail addresses or CLIENT-ID@serviceaccount", validUser),
-		Origins:           r.words("cors-allowed-origins", "a list of origins such as https://dashboard.example.com", validOrigin),
+		Origins:           r.words("cors-allowed-origins", "origins as browsers send them, such as https://dashboard.example.com", validOrigin),
 		TokenLife:         r.duration("jwt-expiry", "5m"),
 		LogLevel:          r.oneOf("log-level", "info", "debug", "info", "warn", "error", "warning", "fatal", "panic", "dpanic"),
 		MacaroonLife:      r.duration("macaroon-expiry-duration", "24h"),
@@ -201,9 +208,9 @@ func ParseOptions(options map[string]any) (o Options, wrong []string) {
 	}
 	days := r.text("audit-log-retention-period-in-days", "0")
 	var err error
-	if o.AuditDays, err = strconv.Atoi(days); err != nil || o.AuditDays < 0 {
+	if o.AuditDays, err = strconv.Atoi(days); err != nil || o.AuditDays < 0 || o.AuditDays > 36500 {
 		o.AuditDays = 0
-		r.fail("audit-log-retention-period-in-days", days, "a number of days, 0 for ever")
+		r.fail("audit-log-retention-period-in-days", days, "a number of days up to 36500, 0 for ever")
 	}
 	if name := r.text("dns-name", ""); name != "" {
 		var ok bool
@@ -230,8 +237,8 @@ func ParseOptions(options map[string]any) (o Options, wrong []string) {
 		o.UUID = ""
 	}
 	if location := o.DashboardLocation; location != "" {
-		if u, err := url.Parse(location); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || strings.ContainsAny(location, " \n") {
-			r.fail("juju-dashboard-location", location, "a URL")
+		if u, err := url.Parse(location); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil || strings.ContainsAny(location, " \n") {
+			r.fail("juju-dashboard-location", location, "a URL such as https://dashboard.example.com/models")
 			o.DashboardLocation = ""
 		}
 	}
@@ -264,4 +271,8 @@ func (p *planner) planOptions() {
 	p.set("JIMM_LOG_LEVEL", o.LogLevel)
 	p.set("JIMM_JWT_EXPIRY", o.TokenLife)
 	p.set("JIMM_ACCESS_TOKEN_EXPIRY_DURATION", o.SessionLife)
+	p.set("JIMM_AUDIT_LOG_RETENTION_PERIOD_IN_DAYS", strconv.Itoa(o.AuditDays))
+	p.set("JIMM_DASHBOARD_FINAL_REDIRECT_URL", o.DashboardLocation)
+	p.set("JIMM_SESSION_COOKIE_MAX_AGE", strconv.Itoa(o.CookieLife))
+	p.set("JIMM_SECURE_SESSION_COOKIES", strconv.FormatBool(o.SecureCookies))
 }

@@ -1,11 +1,6 @@
 package operator
 
-import (
-	"net/url"
-	"strings"
-
-	"jimm/charm/relation"
-)
+import "jimm/charm/relation"
 
 // storeName is what OpenFGA's charm is asked to make. JIMM writes its
 // authorization model into the store by itself.
@@ -38,8 +33,8 @@ func (p *planner) planPermissions() {
 		p.wait(component, "waiting for %s to make the store", r.App)
 		return
 	}
-	u, err := url.Parse(answer.HTTPURL)
-	if err != nil {
+	u, ok := parseAddress(answer.HTTPURL)
+	if !ok {
 		p.wrong(component, "%s gives an address that cannot be used: %.80q", r.App, answer.HTTPURL)
 		return
 	}
@@ -50,7 +45,7 @@ func (p *planner) planPermissions() {
 	p.set("OPENFGA_SCHEME", u.Scheme)
 	p.set("OPENFGA_HOST", u.Hostname())
 	p.set("OPENFGA_PORT", port)
-	p.set("OPENFGA_PATH", strings.TrimRight(u.Path, "/"))
+	p.set("OPENFGA_PATH", u.Path)
 	p.set("OPENFGA_STORE", answer.StoreID)
 	p.secretly("OPENFGA_TOKEN", token)
 }

@@ -68,8 +68,8 @@ func (p *planner) planVault() {
 	p.set("VAULT_ADDR", answer.URL)
 	p.set("VAULT_PATH", answer.Mount)
 	p.set("VAULT_CACERT_BYTES", answer.CA)
-	p.set("VAULT_ROLE_ID", role.RoleID)
-	p.set("VAULT_ROLE_SECRET_ID", role.SecretID)
+	p.secretly("VAULT_ROLE_ID", role.RoleID)
+	p.secretly("VAULT_ROLE_SECRET_ID", role.SecretID)
 	if peer, ok := p.one(endpointPeer); ok {
 		p.app(peer, relation.Bag{"vault": "true"})
 	}

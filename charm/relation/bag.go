@@ -5,6 +5,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 	"unicode"
 )
@@ -74,7 +75,10 @@ func address(key, value string, schemes ...string) (string, error) {
 		return "", invalid(key, value, want)
 	}
 	u, err := url.Parse(value)
-	if err != nil || u.Host == "" || u.User != nil {
+	if err != nil || u.Hostname() == "" || u.User != nil {
+		return "", invalid(key, value, want)
+	}
+	if n, err := strconv.ParseUint(u.Port(), 10, 16); u.Port() != "" && (err != nil || n == 0) {
 		return "", invalid(key, value, want)
 	}
 	for _, scheme := range schemes {

@@ -281,25 +281,93 @@ func TestAFullDiskLeavesWhatRuns(t *testing.T) {
 }
 
 func TestWrongOptionsBlockAndStopNothing(t *testing.T) {
-	for name, value := range map[string]any{
-		"uuid": "one", "jwt-expiry": "soon", "session-expiry-duration": "-1h", "log-level": "loud", "controller-admins": "bob",
-		"cors-allowed-origins": "dashboard", "dns-name": "https://", "ssh-port": 70000, "session-cookie-max-age": 0,
-		"audit-log-retention-period-in-days": "few", "oauth-group-claim-key": "a b", "ssh-host-key-secret-id": "x",
-		"juju-dashboard-location": "jaas.ai", "client-authentication-method": "none", "macaroon-expiry-duration": "1",
-		"oauth-optional-scopes": "ok \"bad\"", "idp-group-fetcher-type": "ldap",
+	for name, values := range map[string][]any{
+		"uuid": {"one"}, "jwt-expiry": {"soon", "0s"}, "session-expiry-duration": {"-1h"}, "log-level": {"loud"},
+		"controller-admins": {"bob", "bob@local", "alice@example.com " + strings.Repeat("a", 250) + "@example.com"},
+		"cors-allowed-origins": {
+			"dashboard", "*", "https://good.example.com https://bad.example.com/", "https://Dashboard.example.com", "https://dashboard.example.com:443",
+			"http://dashboard.example.com:80", "https://u@dashboard.example.com", "https://dashboard.example.com:0", "https://:8080", "https://a.example.com,https://b.example.com",
+		},
+		"dns-name": {"https://", "jaas.example.com//a", "jaas.example.com/a/../b", "jaas.example.com/a b", "jaas.example.com/%3F", "jaas.example.com?a", "jaas.example.com:99999", "[fe80::1%25eth0]"},
+		"ssh-port": {70000}, "session-cookie-max-age": {0, -1, 1 << 40}, "secure-session-cookies": {"perhaps"},
+		"audit-log-retention-period-in-days": {"few", "-1", "36501", "1.5"}, "oauth-group-claim-key": {"a b"}, "ssh-host-key-secret-id": {"x"},
+		"juju-dashboard-location":      {"jaas.ai", "javascript:alert(1)", "https://u:p@jaas.ai", "https://", "https://jaas.ai/a b"},
+		"client-authentication-method": {"none"}, "macaroon-expiry-duration": {"1"}, "oauth-optional-scopes": {"ok \"bad\""},
+		"idp-group-fetcher-type": {"ldap"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			w := deployed(t, 11)
-			w.Configure("jimm", map[string]any{name: value})
-			w.settle()
-			w.says("blocked", "config: "+name+"=")
-			if w.pods["jimm/0"].running == nil {
-				t.Error("JIMM was stopped")
+		for _, value := range values {
+			t.Run(fmt.Sprintf("%s=%.60v", name, value), func(t *testing.T) {
+				w := newWorld(t, 11)
+				// What is wrong in one place must not hide behind what is right in another.
+				w.Configure("jimm", map[string]any{"dns-name": "jaas.example.com"})
+				for one, other := range needed {
+					if one != "jimm:ingress" {
+						w.relate(one, other)
+					}
+				}
+				w.settle()
+				w.serving()
+				w.Configure("jimm", map[string]any{name: value})
+				w.settle()
+				w.says("blocked", "config: "+name+"=")
+				if w.pods["jimm/0"].running == nil {
+					t.Error("JIMM was stopped")
+				}
+				back := map[string]any{name: nil}
+				if name == "dns-name" {
+					back[name] = "jaas.example.com"
+				}
+				w.Configure("jimm", back)
+				w.settle()
+				w.serving()
+			})
+		}
+	}
+}
+
+func TestOptionsReachJIMM(t *testing.T) {
+	w := deployed(t, 18)
+	reach := func(want map[string]string) {
+		t.Helper()
+		w.settle()
+		w.serving()
+		for name, value := range want {
+			if got := w.env("jimm/0", name); got != value {
+				t.Errorf("%s is %q, not %q", name, got, value)
 			}
-			w.Configure("jimm", map[string]any{name: nil})
-			w.settle()
-			w.serving()
-		})
+		}
+	}
+	// What happens without a word is what upstream's charm does.
+	reach(map[string]string{
+		"JIMM_AUDIT_LOG_RETENTION_PERIOD_IN_DAYS": "0", "JIMM_DASHBOARD_FINAL_REDIRECT_URL": "https://jaas.ai/models",
+		"JIMM_SESSION_COOKIE_MAX_AGE": "86400", "JIMM_SECURE_SESSION_COOKIES": "true", "CORS_ALLOWED_ORIGINS": "", "JIMM_LOG_LEVEL": "info",
+	})
+	w.Configure("jimm", map[string]any{
+		"audit-log-retention-period-in-days": "90", "juju-dashboard-location": "http://10.0.0.7:8080/models", "session-cookie-max-age": 600,
+		"secure-session-cookies": false, "cors-allowed-origins": "http://10.0.0.7:8080 https://dashboard.example.com", "log-level": "warning",
+		"controller-admins": "alice@example.com ci@serviceaccount", "jwt-expiry": "3m", "session-expiry-duration": "1h", "oauth-group-claim-key": "groups",
+		"client-authentication-method": "client_secret_post", "oauth-client-credential-scopes": "a b", "oauth-optional-scopes": "groups",
+	})
+	reach(map[string]string{
+		"JIMM_AUDIT_LOG_RETENTION_PERIOD_IN_DAYS": "90", "JIMM_DASHBOARD_FINAL_REDIRECT_URL": "http://10.0.0.7:8080/models",
+		"JIMM_SESSION_COOKIE_MAX_AGE": "600", "JIMM_SECURE_SESSION_COOKIES": "false",
+		"CORS_ALLOWED_ORIGINS": "http://10.0.0.7:8080 https://dashboard.example.com", "JIMM_LOG_LEVEL": "warn",
+		"JIMM_ADMINS": "alice@example.com ci@serviceaccount", "JIMM_JWT_EXPIRY": "3m", "JIMM_ACCESS_TOKEN_EXPIRY_DURATION": "1h",
+		"JIMM_OAUTH_GROUP_CLAIM_KEY": "groups", "JIMM_OAUTH_AUTH_STYLE": "client_secret_post", "JIMM_OAUTH_CLIENT_CREDENTIAL_SCOPES": "a b",
+		"JIMM_OAUTH_SCOPES": "openid profile email offline_access groups",
+	})
+}
+
+func TestOpenFGAIsFoundBehindAPath(t *testing.T) {
+	w := newWorld(t, 19)
+	w.fga.URL = "https://iam.example.com/openfga/"
+	w.relateNeeded()
+	w.settle()
+	w.serving()
+	for name, want := range map[string]string{"OPENFGA_SCHEME": "https", "OPENFGA_HOST": "iam.example.com", "OPENFGA_PORT": "443", "OPENFGA_PATH": "/openfga"} {
+		if got := w.env("jimm/0", name); got != want {
+			t.Errorf("%s is %q, not %q", name, got, want)
+		}
 	}
 }
 
@@ -482,9 +550,9 @@ func TestHostileDatabags(t *testing.T) {
 			{"endpoints": "no port"}, {"endpoints": "host:5432\nevil"}, {"endpoints": "u:p@host:5432"}, {"secret-user": "--help"}, {"secret-user": huge},
 			{"database": "a b"}, {"endpoints": huge}, {"secret-tls": "secret:"}, {"secret-user": "secret:d1a00000000000000000"},
 		},
-		"jimm:openfga": {{"http_api_url": "ftp://x"}, {"http_api_url": "http://x\nOPENFGA_TOKEN=1"}, {"store_id": "a b"}, {"token_secret_id": "none"}, {"http_api_url": huge}},
-		"jimm:oauth":   {{"issuer_url": "iam"}, {"client_id": "a\nb"}, {"client_secret_id": "x"}, {"issuer_url": "https://u:p@host"}, {"issuer_url": huge}, {"scope": "email"}},
-		"jimm:ingress": {{"ingress": "{"}, {"ingress": `"text"`}, {"ingress": `{"url": 5}`}, {"ingress": `{"url": "javascript:x"}`}, {"ingress": `{"url": "https://a b"}`}, {"ingress": huge}},
+		"jimm:openfga": {{"http_api_url": "ftp://x"}, {"http_api_url": "http://:8080"}, {"http_api_url": "http://x:70000"}, {"http_api_url": "http://x/a/../b"}, {"http_api_url": "http://x/a%20b"}, {"http_api_url": "http://x\nOPENFGA_TOKEN=1"}, {"store_id": "a b"}, {"token_secret_id": "none"}, {"http_api_url": huge}},
+		"jimm:oauth":   {{"issuer_url": "iam"}, {"issuer_url": "https://:443"}, {"client_id": "a\nb"}, {"client_secret_id": "x"}, {"issuer_url": "https://u:p@host"}, {"issuer_url": huge}, {"scope": "email"}},
+		"jimm:ingress": {{"ingress": "{"}, {"ingress": `"text"`}, {"ingress": `{"url": 5}`}, {"ingress": `{"url": "javascript:x"}`}, {"ingress": `{"url": "https://a b"}`}, {"ingress": `{"url": "https://a.example.com//b"}`}, {"ingress": huge}},
 		"jimm:vault": {
 			{"credentials": "[]"}, {"credentials": `{"a": 1}`}, {"vault_url": "vault"}, {"ca_certificate": "no PEM"}, {"mount": "a b"}, {"credentials": huge},
 		},

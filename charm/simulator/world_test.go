@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +18,7 @@ import (
 	"jimm/charm/provider"
 	"jimm/charm/relation"
 	"jimm/charm/simulator"
+	"jimm/workload/config"
 )
 
 // pod is a container with a Pebble that does what it is told, in memory.
@@ -118,13 +121,43 @@ func (p *pod) AddLayer(_ context.Context, _ string, text []byte) error {
 func (p *pod) Replan(context.Context) error {
 	p.changes++
 	if s := p.service(); s["startup"] == "enabled" {
-		if p.noStart {
+		environment, _ := s["environment"].(map[string]any)
+		if err := p.parse(environment); err != nil {
 			p.running = nil
-			return errors.New("cannot perform the following tasks:\n- Start service \"jimm\" (exited quickly with code 1)\n2026-01-01T00:00:00Z INFO Most recent service output:\n    jimmsrv cannot run:\n    JIMM_X is missing\n2026-01-01T00:00:00Z ERROR service exited quickly with code 1")
+			return fmt.Errorf("cannot perform the following tasks:\n- Start service \"jimm\" (exited quickly with code 1)\n2026-01-01T00:00:00Z INFO Most recent service output:\n    jimmsrv cannot run:\n    %s\n2026-01-01T00:00:00Z ERROR service exited quickly with code 1",
+				strings.ReplaceAll(err.Error(), "\n", "\n    "))
 		}
-		p.running, _ = s["environment"].(map[string]any)
+		p.running = environment
 	}
 	return nil
+}
+
+// parse reads the settings as jimmsrv does when it starts.
+func (p *pod) parse(environment map[string]any) error {
+	if p.noStart {
+		return errors.New("JIMM_X is missing")
+	}
+	root, err := os.MkdirTemp("", "pod")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(root) }()
+	var environ []string
+	for name, value := range environment {
+		text := value.(string)
+		if content, ours := p.files[text]; ours {
+			text = filepath.Join(root, name)
+			if err := os.WriteFile(text, []byte(content), 0o600); err != nil {
+				return err
+			}
+		}
+		environ = append(environ, name+"="+text)
+	}
+	loaded, err := config.Load(environ, "")
+	for _, setting := range loaded.Ignored() {
+		err = errors.Join(err, fmt.Errorf("%s has no effect: %s", setting.Name, setting.Note))
+	}
+	return err
 }
 
 func (p *pod) Stop(context.Context) error {

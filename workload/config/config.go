@@ -183,6 +183,10 @@ func read(v *variables) Config {
 	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
 		v.fail("OPENFGA_PORT", "must be a port number, not %q", port)
 	}
+	prefix := strings.TrimSuffix(v.text("OPENFGA_PATH", ""), "/")
+	if prefix != "" && (!strings.HasPrefix(prefix, "/") || path.Clean(prefix) != prefix || (&url.URL{Path: prefix}).EscapedPath() != prefix) {
+		v.fail("OPENFGA_PATH", "must be a path such as /openfga, not %q", prefix)
+	}
 	objects, err := strconv.Atoi(v.text("OPENFGA_LIST_OBJECTS_MAX_RESULTS", "1000"))
 	if err != nil || objects < 0 {
 		v.fail("OPENFGA_LIST_OBJECTS_MAX_RESULTS", "must be the number that the OpenFGA server is set to, 0 for no limit")
@@ -190,7 +194,7 @@ func read(v *variables) Config {
 	if c.OpenFGAObjects = objects; objects == 0 {
 		c.OpenFGAObjects = -1
 	}
-	c.OpenFGAURL = scheme + "://" + net.JoinHostPort(host, port)
+	c.OpenFGAURL = scheme + "://" + net.JoinHostPort(host, port) + prefix
 	elsewhere(v)
 	return c
 }

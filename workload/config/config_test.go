@@ -27,6 +27,9 @@ func TestAGoodEnvironmentIsRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if behind, err := Parse(append(good(), "OPENFGA_SCHEME=https", "OPENFGA_PORT=443", "OPENFGA_PATH=/iam/openfga/")); err != nil || behind.OpenFGAURL != "https://fga:443/iam/openfga" {
+		t.Errorf("OpenFGA behind a path is at %q: %v", behind.OpenFGAURL, err)
+	}
 	if c.DNSName != "jimm.example.com" || c.Prefix != "/blue" || c.TokenLife != 3*time.Minute || len(c.Admins) != 2 || c.OpenFGAURL != "http://fga:8080" {
 		t.Fatalf("got %+v", c)
 	}
@@ -36,7 +39,7 @@ func TestEveryProblemIsListedAtOnce(t *testing.T) {
 	secret := "hush-" + strings.Repeat("s", 20)
 	_, err := Parse([]string{
 		"JIMM_UUID=one", "JIMM_DNS_NAME=http://jimm.example.com", "JIMM_OAUTH_ISSUER_URL=idp", "JIMM_JWT_EXPIRY=soon",
-		"JIMM_SESSION_SECRET_KEY=" + secret, "JIMM_ADMINS=bob", "JIMM_DNS_NAM=x", "JIMM_LOG_LEVEL=loud", "OPENFGA_PORT=0",
+		"JIMM_SESSION_SECRET_KEY=" + secret, "JIMM_ADMINS=bob", "JIMM_DNS_NAM=x", "JIMM_LOG_LEVEL=loud", "OPENFGA_PORT=0", "OPENFGA_PATH=openfga?x",
 		"OPENFGA_LIST_OBJECTS_MAX_RESULTS=many",
 		"JIMM_DASHBOARD_FINAL_REDIRECT_URL=javascript:alert(1)", "JIMM_SESSION_COOKIE_MAX_AGE=1h", "JIMM_SECURE_SESSION_COOKIES=perhaps",
 		"CORS_ALLOWED_ORIGINS=* https://dashboard.example.com/ https://good.example.com https://other.example.com:443",
@@ -58,6 +61,7 @@ func TestEveryProblemIsListedAtOnce(t *testing.T) {
 		"JIMM_LOG_LEVEL must be",
 		"OPENFGA_HOST is missing",
 		"OPENFGA_PORT must be a port number",
+		`OPENFGA_PATH must be a path such as /openfga, not "openfga?x"`,
 		"OPENFGA_LIST_OBJECTS_MAX_RESULTS must be the number",
 		"JIMM_DASHBOARD_FINAL_REDIRECT_URL must be the dashboard's URL",
 		"JIMM_SESSION_COOKIE_MAX_AGE must be a positive number of seconds",

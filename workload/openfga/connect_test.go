@@ -5,6 +5,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	neturl "net/url"
 	"os/exec"
 	"slices"
 	"strings"
@@ -112,6 +114,28 @@ func sdkClient(t *testing.T, url string) *client.OpenFgaClient {
 		t.Fatal(err)
 	}
 	return sdk
+}
+
+func TestAServerBehindAPathIsUsed(t *testing.T) {
+	direct, err := neturl.Parse(serve(t, start(t, embedded.Config{})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httptest.NewServer(http.StripPrefix("/iam/openfga", httputil.NewSingleHostReverseProxy(direct)))
+	defer proxy.Close()
+	// A limit of one has lists taken from the stream, too.
+	p := connect(t, openfga.Config{URL: proxy.URL + "/iam/openfga", Token: key, StoreName: "behind", ObjectsLimit: 1})
+	write(t, p, tuples("user:alice@x reader model:a", "user:alice@x reader model:b"), nil)
+	alice := estate.User{Name: "alice@x"}
+	if ok, err := p.Check(t.Context(), alice, estate.Reader, object("model:a")); err != nil || !ok {
+		t.Errorf("a check answers %v, %v", ok, err)
+	}
+	if models, err := p.ListObjects(t.Context(), alice, estate.Reader, "model"); err != nil || len(models) != 2 {
+		t.Errorf("a list answers %v, %v", models, err)
+	}
+	if _, err := openfga.Connect(t.Context(), openfga.Config{URL: proxy.URL, Token: key, StoreName: "behind"}); err == nil {
+		t.Error("OpenFGA is found outside its path")
+	}
 }
 
 func TestConnectSaysWhatIsWrong(t *testing.T) {
