@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/ulikunitz/xz"
+	"github.com/ulikunitz/xz/lzma"
 )
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
@@ -43,7 +44,8 @@ func (d Dashboards) Bag() (Bag, error) {
 	all := sha256.New()
 	for _, stem := range sortedKeys(d.Files) {
 		var packed bytes.Buffer
-		w, err := xz.NewWriter(&packed)
+		// The usual dictionary takes megabytes, in each hook.
+		w, err := xz.WriterConfig{DictCap: max(lzma.MinDictCap, len(d.Files[stem]))}.NewWriter(&packed)
 		if err == nil {
 			_, err = w.Write(d.Files[stem])
 		}
