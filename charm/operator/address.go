@@ -79,6 +79,7 @@ func (p *planner) planAddress() {
 	for _, r := range p.on(endpointNginx) {
 		if p.options.DNSName == nil {
 			p.wrong(endpointNginx, "it needs a host name; run juju config %s dns-name=NAME", p.Event.App)
+			p.keep(r)
 			continue
 		}
 		p.app(r, relation.NginxRouteRequest{Hostname: p.options.DNSName.Hostname(), Service: p.Event.App, Namespace: p.Event.Model, Port: publicPort}.Bag())

@@ -24,6 +24,7 @@ func (p *planner) planCertificate() {
 	p.tls = true
 	text := p.key(keyTLS)
 	if text == "" {
+		p.keep(r)
 		return
 	}
 	csr, err := signingRequest(text, p.fqdn(), p.Address, p.ourRequests(r))

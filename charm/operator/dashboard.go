@@ -6,6 +6,7 @@ import "jimm/charm/relation"
 func (p *planner) planDashboard() {
 	for _, r := range p.on(endpointDashboard) {
 		if !p.address.known() {
+			p.keep(r)
 			continue
 		}
 		scheme := "wss://"

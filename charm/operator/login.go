@@ -30,12 +30,14 @@ func (p *planner) planLogin() {
 	// A provider registers the first address it sees: it is told one only when
 	// the final one is known.
 	usable := p.address.known() && p.address.validRedirect()
-	if usable {
-		for _, r := range p.on(component) {
-			p.app(r, relation.OAuthRequest{
-				RedirectURI: p.address.path("/auth/callback"), Scopes: scopes, GrantTypes: grants, AuthMethod: p.options.AuthMethod,
-			}.Bag())
+	for _, r := range p.on(component) {
+		if !usable {
+			p.keep(r)
+			continue
 		}
+		p.app(r, relation.OAuthRequest{
+			RedirectURI: p.address.path("/auth/callback"), Scopes: scopes, GrantTypes: grants, AuthMethod: p.options.AuthMethod,
+		}.Bag())
 	}
 	r, ok := p.one(component)
 	if !ok {

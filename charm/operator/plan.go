@@ -115,6 +115,13 @@ func MakePlan(s *Snapshot) *Plan {
 func (p *planner) app(r Relation, bag relation.Bag)  { maps.Copy(p.plan.App[r.ID], bag) }
 func (p *planner) unit(r Relation, bag relation.Bag) { maps.Copy(p.plan.Unit[r.ID], bag) }
 
+// keep leaves our side of a relation as it is, for where what it should say is
+// not known just now: others must not take it for a withdrawal.
+func (p *planner) keep(r Relation) {
+	p.app(r, r.Ours)
+	p.unit(r, r.OurUnit)
+}
+
 // set gives JIMM a variable; an empty value is none.
 func (p *planner) set(name, value string) {
 	if value != "" {

@@ -38,6 +38,10 @@ func (p *planner) planVault() {
 	nonce := p.key(keyNonce)
 	for _, r := range p.on(component) {
 		p.app(r, relation.VaultRequest{MountSuffix: mountSuffix}.Bag())
+		if nonce == "" {
+			p.keep(r)
+			continue
+		}
 		p.unit(r, relation.VaultUnit{Nonce: nonce, Egress: p.vaultEgress()}.Bag())
 	}
 	if p.options.SecretsInPostgres {

@@ -492,57 +492,6 @@ func TestAnUnreadableSecretIsNotMadeAnew(t *testing.T) {
 	}
 }
 
-// TestEachToolFailsOnce lets the first, second, … call of a hook tool fail. Juju
-// tries the hook again; in the end all is well, and what JIMM has sealed with is
-// what Juju keeps.
-func TestEachToolFailsOnce(t *testing.T) {
-	for n := 0; ; n += stride {
-		w := newWorld(t, 16)
-		calls, failed := 0, ""
-		w.Fail = func(unit, tool string, _ []string) error {
-			if !strings.HasPrefix(unit, "jimm/") {
-				return nil
-			}
-			if calls++; calls == n+1 {
-				failed = tool
-				return errors.New("connection is shut down")
-			}
-			return nil
-		}
-		w.relate("jimm:vault", "vault:vault-kv")
-		w.relateNeeded()
-		sealing := map[string]bool{}
-		for range simulator.Steps {
-			ran, err := w.Step(w.ctx)
-			if err != nil && failed == "" {
-				t.Fatalf("call %d: %v", n, err)
-			}
-			if key := w.env("jimm/0", "JIMM_SECRET_STORAGE_KEYS"); key != "" {
-				sealing[key] = true
-			}
-			if !ran {
-				break
-			}
-		}
-		if failed == "" {
-			if n < 100 {
-				t.Fatalf("a deployment has only %d calls", n)
-			}
-			return
-		}
-		w.poke("jimm")
-		w.serving()
-		sealing[w.env("jimm/0", "JIMM_SECRET_STORAGE_KEYS")] = true
-		kept, _ := w.Secret("jimm", "sealing_key")
-		if len(sealing) != 1 || !sealing[kept["sealingkey"]] {
-			t.Fatalf("call %d, %s: JIMM has had %d sealing keys", n, failed, len(sealing))
-		}
-		if t.Failed() {
-			t.Fatalf("when call %d, %s, fails", n, failed)
-		}
-	}
-}
-
 func TestHostileDatabags(t *testing.T) {
 	huge := strings.Repeat("x", 1<<20)
 	for one, bags := range map[string][]relation.Bag{

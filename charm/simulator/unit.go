@@ -24,8 +24,9 @@ type Unit struct {
 	seen    seen
 	dying   bool
 	removed bool
-	// states are what hooks have done so far, for Again.
-	last pending
+	// last is the last hook, for Again; failed is the one that is to be tried again.
+	last   pending
+	failed *pending
 }
 
 // Container is what Juju looks at in a pod.
@@ -260,8 +261,10 @@ func (u *Unit) run(ctx context.Context, p pending) error {
 		err = c.commit()
 	}
 	if err != nil {
+		u.failed = &p
 		return err
 	}
+	u.failed = nil
 	if p.done != nil {
 		u.model.mu.Lock()
 		p.done()

@@ -194,6 +194,10 @@ type world struct {
 	addresses int
 	// later is how far the charm's clock is ahead.
 	later time.Duration
+	// around, if set, runs each event of JIMM's charm; written is what that wrote,
+	// but for status and log.
+	around  func(dispatch func() error) error
+	written *recorder
 }
 
 func provides(endpoint, face string) map[string]simulator.Endpoint {
@@ -280,8 +284,27 @@ func (w *world) scale() *simulator.Unit {
 
 // jimm is the charm, in this process.
 func (w *world) jimm(ctx context.Context, tools hook.Tools, event hook.Event) error {
+	w.written = &recorder{Runner: tools.Runner}
+	tools.Runner = w.written
 	c := operator.Charm{Tools: tools, Workload: w.pods[event.Unit], Now: func() time.Time { return time.Now().Add(w.later) }}
+	if w.around != nil {
+		return w.around(func() error { return c.Dispatch(ctx, event) })
+	}
 	return c.Dispatch(ctx, event)
+}
+
+// recorder keeps what a charm writes.
+type recorder struct {
+	hook.Runner
+	calls []string
+}
+
+func (r *recorder) Run(ctx context.Context, tool string, stdin []byte, args ...string) ([]byte, error) {
+	switch tool {
+	case "relation-set", "secret-add", "secret-set", "secret-grant", "secret-revoke", "secret-remove", "open-port", "close-port", "action-set", "action-fail":
+		r.calls = append(r.calls, fmt.Sprint(tool, args, string(stdin)))
+	}
+	return r.Runner.Run(ctx, tool, stdin, args...)
 }
 
 func (w *world) relate(one, other string) *simulator.Relation {
