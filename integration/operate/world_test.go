@@ -37,8 +37,8 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
-// program is jimmsrv, built once.
-var program string
+// program is jimmsrv and jimmctl the command beside it, built once.
+var program, jimmctl string
 
 func run(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "jimm-operate-")
@@ -47,10 +47,10 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	program = filepath.Join(dir, "jimmsrv")
-	build := exec.Command("go", "build", "-ldflags", "-X main.version=1.2.3 -X main.commit=abcdef", "-o", program, "../../workload/cmd/jimmsrv")
+	program, jimmctl = filepath.Join(dir, "jimmsrv"), filepath.Join(dir, "jimmctl")
+	build := exec.Command("go", "build", "-ldflags", "-X main.version=1.2.3 -X main.commit=abcdef", "-o", dir, "../../workload/cmd/jimmsrv", "../../workload/cmd/jimmctl")
 	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "cannot build jimmsrv: %v\n%s", err, out)
+		fmt.Fprintf(os.Stderr, "cannot build jimmsrv and jimmctl: %v\n%s", err, out)
 		return 1
 	}
 	return cluster.RunTests(m)

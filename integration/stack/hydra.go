@@ -110,6 +110,9 @@ func (s *Stack) putClient(ctx context.Context, c hydraClient) error {
 	return err
 }
 
+// AddAccount makes a service account, or sets its secret anew.
+func (s *Stack) AddAccount(ctx context.Context, a Account) error { return s.putClient(ctx, a.client()) }
+
 // RemoveAccount withdraws a service account.
 func (s *Stack) RemoveAccount(ctx context.Context, id string) error {
 	return s.hydraAdmin().call(ctx, http.MethodDelete, "/admin/clients/"+id, nil, nil)

@@ -2,16 +2,19 @@ package stack
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
 )
 
-// vaultPolicy is what JIMM may do.
-const vaultPolicy = `
-path "` + VaultMount + `/data/*" { capabilities = ["create", "read", "update"] }
-path "` + VaultMount + `/metadata/*" { capabilities = ["read", "list", "delete"] }
-`
+// vaultPolicy is what JIMM may do with a mount.
+func vaultPolicy(mount string) map[string]string {
+	return map[string]string{"policy": `
+path "` + mount + `/data/*" { capabilities = ["create", "read", "update"] }
+path "` + mount + `/metadata/*" { capabilities = ["read", "list", "delete"] }
+`}
+}
 
 // startVault starts Vault, initialises it the first time, unseals it, and makes
 // what JIMM needs: a KV engine, an AppRole whose tokens live an hour and no longer,
@@ -66,7 +69,8 @@ func (s *Stack) SealVault(ctx context.Context) error {
 	return s.vault().call(ctx, http.MethodPut, "sys/seal", nil, nil)
 }
 
-// VaultSecrets lists what is kept below a path of JIMM's, as Vault's list does.
+// VaultSecrets lists what is kept below a path of JIMM's mount, as Vault's list
+// does.
 func (s *Stack) VaultSecrets(ctx context.Context, path string) ([]string, error) {
 	var listed struct {
 		Data struct{ Keys []string }
@@ -86,6 +90,17 @@ func (s *Stack) VaultSecret(ctx context.Context, path string) (map[string]any, e
 	return read.Data.Data, s.vault().call(ctx, http.MethodGet, VaultMount+"/data/"+path, nil, &read)
 }
 
+// AddVaultMount makes another secrets engine that the same AppRole may use, for
+// another JIMM.
+func (s *Stack) AddVaultMount(ctx context.Context, mount string) error {
+	v := s.vault()
+	return errors.Join(
+		v.call(ctx, http.MethodPost, "sys/mounts/"+mount, map[string]any{"type": "kv", "options": map[string]string{"version": "2"}}, nil),
+		v.call(ctx, http.MethodPost, "sys/policies/acl/"+mount, vaultPolicy(mount), nil),
+		v.call(ctx, http.MethodPost, "auth/approle/role/jimm", map[string]string{"token_policies": "jimm," + mount}, nil),
+	)
+}
+
 func (s *Stack) furnishVault(ctx context.Context) error {
 	v := s.vault()
 	for _, step := range []struct {
@@ -94,7 +109,7 @@ func (s *Stack) furnishVault(ctx context.Context) error {
 	}{
 		{"sys/mounts/" + VaultMount, map[string]any{"type": "kv", "options": map[string]string{"version": "2"}}},
 		{"sys/auth/approle", map[string]string{"type": "approle"}},
-		{"sys/policies/acl/jimm", map[string]string{"policy": vaultPolicy}},
+		{"sys/policies/acl/jimm", vaultPolicy(VaultMount)},
 		{"auth/approle/role/jimm", map[string]string{"token_policies": "jimm", "token_ttl": "1h", "token_max_ttl": "1h"}},
 	} {
 		// 400 is the answer where a mount is there from a start that was interrupted.
