@@ -21,6 +21,7 @@ var actions = map[string]func(*Charm, context.Context, *Snapshot) (map[string]st
 	"backup-info":         (*Charm).backupInfo,
 	"check":               (*Charm).check,
 	"get-login-info":      (*Charm).loginInfo,
+	"move-secrets":        (*Charm).moveSecrets,
 	"rotate-session-key":  (*Charm).rotateSessionKey,
 	"rotate-signing-keys": (*Charm).rotateSigningKeys,
 	"set-admin":           (*Charm).setAdmin,
@@ -92,6 +93,25 @@ func (c *Charm) rotateSigningKeys(ctx context.Context, s *Snapshot) (map[string]
 		return nil, err
 	}
 	return map[string]string{"result": output}, nil
+}
+
+func (c *Charm) moveSecrets(ctx context.Context, s *Snapshot) (map[string]string, error) {
+	if err := needLeader(s); err != nil {
+		return nil, err
+	}
+	parameters, err := c.Tools.ActionParameters(ctx)
+	if err != nil {
+		return nil, err
+	}
+	args := []string{"move-secrets"}
+	if forget, _ := parameters["forget"].(bool); forget {
+		args = append(args, "--forget", "--no-prompt")
+	}
+	output, err := c.ctl(ctx, s, args...)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]string{"result": output + "\nJIMM starts where the secrets are. " + c.soon(ctx, s)}, nil
 }
 
 // ctl runs jimmctl in the container, with JIMM's environment.

@@ -27,11 +27,14 @@ func (s *Snapshot) vaultEgress() []string {
 }
 
 func (p *planner) planVault() {
+	if p.options.SecretsInPostgres {
+		p.set("JIMM_SECRET_STORAGE", "sealed")
+	}
 	const component = endpointVault
 	r, ok := p.one(component)
 	if !ok {
 		if p.peer().Vault && !p.options.SecretsInPostgres {
-			p.wrong(component, "credentials are in a Vault that is not related any more; integrate it again, or give them up by juju config %s postgres-secret-storage=true", p.Event.App)
+			p.wrong(component, "credentials are in a Vault that is not related any more; integrate it again; if it is lost, juju config %[1]s postgres-secret-storage=true and juju run %[1]s/leader move-secrets forget=true", p.Event.App)
 		}
 		return
 	}
@@ -44,10 +47,10 @@ func (p *planner) planVault() {
 		}
 		p.unit(r, relation.VaultUnit{Nonce: nonce, Egress: p.vaultEgress()}.Bag())
 	}
-	if p.options.SecretsInPostgres {
-		return
-	}
 	answer, err := relation.ParseVaultAnswer(r.Theirs)
+	if p.options.SecretsInPostgres && (err != nil || answer.URL == "" || answer.Mount == "" || answer.Credentials[nonce] == "") {
+		return // there is nothing to be had of it
+	}
 	if err != nil {
 		p.wrong(component, "%s sends what cannot be used: %v", r.App, err)
 		return
@@ -74,6 +77,9 @@ func (p *planner) planVault() {
 	p.set("VAULT_CACERT_BYTES", answer.CA)
 	p.secretly("VAULT_ROLE_ID", role.RoleID)
 	p.secretly("VAULT_ROLE_SECRET_ID", role.SecretID)
+	if p.options.SecretsInPostgres {
+		return // Vault is for what has to be moved out of it
+	}
 	if peer, ok := p.one(endpointPeer); ok {
 		p.app(peer, relation.Bag{"vault": "true"})
 	}

@@ -2,6 +2,7 @@ package operator
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"reflect"
@@ -136,12 +137,18 @@ func (c *Charm) applyWorkload(ctx context.Context, s *Snapshot, p *Plan) (Findin
 	if !settled || service != "active" || health != "up" {
 		service, health = c.Workload.Settled(ctx)
 	}
+	following := ""
+	if service == "backoff" || service == "error" {
+		service, health, following = c.followSecrets(ctx, s, service, health)
+	}
 	for _, directory := range stale(s.Container.Files, p.Files) {
 		if err := c.Workload.Remove(ctx, directory); err != nil {
 			c.log(ctx, "WARNING", "cannot remove %s from the container: %v", directory, err)
 		}
 	}
 	switch {
+	case following != "":
+		return Finding{Waiting, component, following}, nil
 	case service == "backoff" || service == "error":
 		return Finding{Blocked, component, fmt.Sprintf("it keeps ending; run juju run %s check", s.Event.Unit)}, nil
 	case service != "active":
@@ -152,6 +159,36 @@ func (c *Charm) applyWorkload(ctx context.Context, s *Snapshot, p *Plan) (Findin
 		return Finding{Waiting, component, "starting"}, nil
 	}
 	return Finding{Active, component, "ready at " + publicURL(p)}, nil
+}
+
+// followSecrets brings the secrets to where the plan says, in case that is why JIMM
+// does not run: it refuses to begin where they are not. The leader does it, when
+// every unit has stopped for the same reason.
+func (c *Charm) followSecrets(ctx context.Context, s *Snapshot, service, health string) (newService, newHealth, waiting string) {
+	if !s.Leader {
+		return service, health, ""
+	}
+	output, err := c.Workload.Exec(ctx, ctlProgram, "move-secrets", "--format", "json")
+	if err != nil {
+		if strings.Contains(output, "secrets are in use") {
+			return service, health, "the secrets move to their new place when JIMM has stopped in every unit"
+		}
+		return service, health, ""
+	}
+	var moved struct {
+		Place      string `json:"place"`
+		Moved      int    `json:"moved"`
+		TurnedBack bool   `json:"turned-back"`
+	}
+	if err := json.Unmarshal([]byte(output), &moved); err != nil || moved.Moved == 0 && !moved.TurnedBack {
+		return service, health, ""
+	}
+	c.log(ctx, "INFO", "%d secrets are moved, all are in %s now", moved.Moved, moved.Place)
+	if err := c.Workload.Replan(ctx); err != nil {
+		c.log(ctx, "WARNING", "JIMM does not start: %v", err)
+	}
+	service, health = c.Workload.Settled(ctx)
+	return service, health, ""
 }
 
 func publicURL(p *Plan) string { return "https://" + p.Environment["JIMM_DNS_NAME"] }

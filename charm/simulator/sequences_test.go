@@ -9,6 +9,7 @@ import (
 
 	"jimm/charm/relation"
 	"jimm/charm/simulator"
+	"jimm/workload/secrets"
 )
 
 func deployed(t *testing.T, seed uint64) *world {
@@ -135,10 +136,38 @@ func TestVaultFollowsThePodsAddress(t *testing.T) {
 
 	w.Unrelate(w.Relation("jimm:vault"))
 	w.settle()
-	w.says("blocked", "postgres-secret-storage=true")
+	w.says("blocked", "integrate it again; if it is lost")
 	w.Configure("jimm", map[string]any{"postgres-secret-storage": true})
 	w.settle()
+	w.says("blocked", "it keeps ending; run juju run jimm/0 check")
+	if _, err := w.App("jimm").Units()[0].Action(w.ctx, "move-secrets", map[string]any{"forget": true}); err != nil {
+		t.Error(err)
+	}
+	w.poke("jimm")
 	w.serving()
+}
+
+func TestSecretsFollowTheConfiguration(t *testing.T) {
+	w := deployed(t, 14)
+	w.scale()
+	w.settle()
+	w.serving()
+	in := func(place secrets.Place) {
+		t.Helper()
+		w.settle()
+		w.poke("jimm")
+		w.serving()
+		if w.secrets.place != place {
+			t.Errorf("the secrets are in %s, want %s", w.secrets.place, place)
+		}
+	}
+	in(secrets.Sealed)
+	w.relate("jimm:vault", "vault:vault-kv")
+	in(secrets.Vault)
+	w.Configure("jimm", map[string]any{"postgres-secret-storage": true})
+	in(secrets.Sealed)
+	w.Unrelate(w.Relation("jimm:vault"))
+	in(secrets.Sealed)
 }
 
 func TestCertificatesComeAndGo(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"jimm/charm/relation"
 	"jimm/charm/simulator"
 	"jimm/workload/config"
+	"jimm/workload/secrets"
 )
 
 // pod is a container with a Pebble that does what it is told, in memory.
@@ -31,6 +33,17 @@ type pod struct {
 	running             map[string]any // the environment that JIMM was started with
 	files               map[string]string
 	changes             int
+	// ended is what JIMM was started with when it found that its secrets are
+	// elsewhere: Pebble starts it again and again.
+	ended   map[string]any
+	secrets *keptSecrets
+}
+
+// keptSecrets are where JIMM's database says that the secrets are.
+type keptSecrets struct {
+	place secrets.Place
+	// inUse tells whether JIMM runs anywhere.
+	inUse func() bool
 }
 
 func newPod() *pod {
@@ -42,7 +55,7 @@ func newPod() *pod {
 // restart is a new container: nothing of the old one is left.
 func (p *pod) restart() {
 	p.plan = map[string]map[string]any{"services": {}, "checks": {}, "log-targets": {}}
-	p.files, p.running = map[string]string{}, nil
+	p.files, p.running, p.ended = map[string]string{}, nil, nil
 	p.starts++
 	p.notices = 0
 }
@@ -76,6 +89,12 @@ func (p *pod) Observe(context.Context) operator.Container {
 }
 
 func (p *pod) state() (string, string) {
+	if p.ended != nil {
+		if c, err := p.parse(p.ended); err != nil || c.SecretPlace != p.secrets.place {
+			return "backoff", "down"
+		}
+		p.running, p.ended = p.ended, nil
+	}
 	switch {
 	case p.service() == nil:
 		return "", ""
@@ -122,10 +141,18 @@ func (p *pod) Replan(context.Context) error {
 	p.changes++
 	if s := p.service(); s["startup"] == "enabled" {
 		environment, _ := s["environment"].(map[string]any)
-		if err := p.parse(environment); err != nil {
-			p.running = nil
+		p.running, p.ended = nil, nil
+		c, err := p.parse(environment)
+		if err != nil {
 			return fmt.Errorf("cannot perform the following tasks:\n- Start service \"jimm\" (exited quickly with code 1)\n2026-01-01T00:00:00Z INFO Most recent service output:\n    jimmsrv cannot run:\n    %s\n2026-01-01T00:00:00Z ERROR service exited quickly with code 1",
 				strings.ReplaceAll(err.Error(), "\n", "\n    "))
+		}
+		if p.secrets.place == "" {
+			p.secrets.place = c.SecretPlace
+		}
+		if p.secrets.place != c.SecretPlace {
+			p.ended = environment
+			return nil
 		}
 		p.running = environment
 	}
@@ -133,13 +160,13 @@ func (p *pod) Replan(context.Context) error {
 }
 
 // parse reads the settings as jimmsrv does when it starts.
-func (p *pod) parse(environment map[string]any) error {
+func (p *pod) parse(environment map[string]any) (config.Config, error) {
 	if p.noStart {
-		return errors.New("JIMM_X is missing")
+		return config.Config{}, errors.New("JIMM_X is missing")
 	}
 	root, err := os.MkdirTemp("", "pod")
 	if err != nil {
-		return err
+		return config.Config{}, err
 	}
 	defer func() { _ = os.RemoveAll(root) }()
 	var environ []string
@@ -148,7 +175,7 @@ func (p *pod) parse(environment map[string]any) error {
 		if content, ours := p.files[text]; ours {
 			text = filepath.Join(root, name)
 			if err := os.WriteFile(text, []byte(content), 0o600); err != nil {
-				return err
+				return config.Config{}, err
 			}
 		}
 		environ = append(environ, name+"="+text)
@@ -157,19 +184,37 @@ func (p *pod) parse(environment map[string]any) error {
 	for _, setting := range loaded.Ignored() {
 		err = errors.Join(err, fmt.Errorf("%s has no effect: %s", setting.Name, setting.Note))
 	}
-	return err
+	return loaded.Config, err
 }
 
 func (p *pod) Stop(context.Context) error {
 	p.changes++
-	p.running = nil
+	p.running, p.ended = nil, nil
 	return nil
 }
 
 func (p *pod) Settled(context.Context) (string, string) { return p.state() }
 
 func (p *pod) Exec(_ context.Context, command ...string) (string, error) {
-	return "ran " + strings.Join(command, " "), nil
+	if command[1] != "move-secrets" {
+		return "ran " + strings.Join(command, " "), nil
+	}
+	environment, _ := p.service()["environment"].(map[string]any)
+	c, err := p.parse(environment)
+	if err != nil {
+		return err.Error(), errors.New("exit status 1")
+	}
+	if p.secrets.place == c.SecretPlace {
+		return `{"moved": 0}`, nil
+	}
+	if p.secrets.inUse() {
+		return "cannot move secrets: the secrets are in use: stop every jimmsrv", errors.New("exit status 1")
+	}
+	if c.Vault.Address == "" && !slices.Contains(command, "--forget") {
+		return "cannot open Vault: set VAULT_ADDR", errors.New("exit status 1")
+	}
+	p.secrets.place = c.SecretPlace
+	return `{"moved": 2}`, nil
 }
 
 func (p *pod) Notify(context.Context, string) error {
@@ -183,6 +228,7 @@ type world struct {
 	t         *testing.T
 	ctx       context.Context
 	pods      map[string]*pod
+	secrets   *keptSecrets
 	pg        *provider.PostgreSQL
 	fga       *provider.OpenFGA
 	oauth     *provider.OAuth
@@ -216,6 +262,9 @@ func newWorld(t *testing.T, seed uint64) *world {
 		t.Fatal(err)
 	}
 	w := &world{Model: simulator.New(seed), t: t, ctx: t.Context(), pods: map[string]*pod{}, passwords: map[string]string{}}
+	w.secrets = &keptSecrets{inUse: func() bool {
+		return slices.ContainsFunc(slices.Collect(maps.Values(w.pods)), func(p *pod) bool { return p.running != nil })
+	}}
 	w.pg = &provider.PostgreSQL{Endpoint: "postgresql-primary:5432", User: func(_ context.Context, _, user string) (string, error) {
 		if w.passwords[user] == "" {
 			w.passwords[user] = "pg-p@ss/word-1"
@@ -278,6 +327,7 @@ func (w *world) address() string {
 func (w *world) scale() *simulator.Unit {
 	u := w.AddUnit("jimm", w.address())
 	p := newPod()
+	p.secrets = w.secrets
 	w.pods[u.Name], u.Container = p, p
 	return u
 }

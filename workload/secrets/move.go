@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"time"
 
 	"jimm/workload/estate"
 )
@@ -15,6 +16,11 @@ type Move struct {
 	States estate.SecretStates
 	// Open opens a place; it need not connect.
 	Open func(Place) (estate.ListedSecrets, error)
+	// Patience is for how long to wait for others to stop using the secrets.
+	Patience time.Duration
+	// Forget gives up the secrets of a place that is gone for good: JIMM begins in
+	// the other with none, or with those that a move has already brought there.
+	Forget bool
 }
 
 // Moved is what a move has done. All fields are zero if there was nothing to do.
@@ -34,10 +40,22 @@ type Moved struct {
 // one that does not answer; a later call does it.
 func (m *Move) To(ctx context.Context, place Place, wipe bool) (Moved, error) {
 	var moved Moved
-	ok, err := m.States.Lead(ctx, lease, func(ctx context.Context) (err error) {
-		moved, err = m.to(ctx, place, wipe)
-		return err
-	})
+	var ok bool
+	var err error
+	for deadline := time.Now().Add(m.Patience); ; {
+		ok, err = m.States.Lead(ctx, lease, func(ctx context.Context) (err error) {
+			moved, err = m.to(ctx, place, wipe)
+			return err
+		})
+		if ok || err != nil || !time.Now().Before(deadline) {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return moved, ctx.Err()
+		case <-time.After(polling):
+		}
+	}
 	if !ok && err == nil {
 		err = estate.Errorf(estate.CodeServerConfiguration, "the secrets are in use: stop every jimmsrv, and let other commands end")
 	}
@@ -64,7 +82,7 @@ func (m *Move) to(ctx context.Context, place Place, wipe bool) (Moved, error) {
 			return moved, err
 		}
 	}
-	if state.Leftover == "" || !wipe {
+	if state.Leftover == "" || !wipe || m.Forget {
 		return moved, nil
 	}
 	left, err := m.Open(Place(state.Leftover))
@@ -81,10 +99,6 @@ func (m *Move) to(ctx context.Context, place Place, wipe bool) (Moved, error) {
 func (m *Move) copy(ctx context.Context, state *estate.SecretState, place Place) (Moved, error) {
 	var moved Moved
 	from := Place(state.Place)
-	source, err := m.Open(from)
-	if err != nil {
-		return moved, err
-	}
 	target, err := m.Open(place)
 	if err != nil {
 		return moved, err
@@ -93,6 +107,14 @@ func (m *Move) copy(ctx context.Context, state *estate.SecretState, place Place)
 		if err := m.begin(ctx, state, place, target); err != nil {
 			return moved, err
 		}
+	}
+	done := estate.SecretState{Place: string(place), Leftover: state.Place}
+	if m.Forget {
+		return moved, m.swap(ctx, state, done)
+	}
+	source, err := m.Open(from)
+	if err != nil {
+		return moved, err
 	}
 	err = source.Paths(ctx, func(path string) error {
 		copied, err := copyOne(ctx, source, target, path)
@@ -104,7 +126,7 @@ func (m *Move) copy(ctx context.Context, state *estate.SecretState, place Place)
 	if err != nil {
 		return moved, fmt.Errorf("the secrets are in %s still: %w", from, err)
 	}
-	return moved, m.swap(ctx, state, estate.SecretState{Place: string(place), Leftover: state.Place})
+	return moved, m.swap(ctx, state, done)
 }
 
 // begin makes sure that a place has nothing, so that all that will be there are

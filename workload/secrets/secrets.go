@@ -34,6 +34,8 @@ const (
 	lease = "secrets"
 	// retry is how long to wait before a lease that was lost is asked for again.
 	retry = time.Second
+	// polling is how often a lease that others have is asked for.
+	polling = 100 * time.Millisecond
 )
 
 // errMoving is of a lease that a move has.
@@ -82,16 +84,19 @@ func Use(ctx context.Context, states estate.SecretStates, place Place, f func(co
 }
 
 // Hold is Use for long: it returns when the secrets are sure to stay at the place,
-// with a context that lasts until release is called. A database that was away
+// with a context that lasts until release is called. Where they are not it waits
+// for a while, in case they are being moved, before it gives up. A database that was away
 // changes nothing, unless the secrets were moved meanwhile: then the context ends,
 // with that as its cause.
-func Hold(ctx context.Context, states estate.SecretStates, place Place, log *slog.Logger) (holding context.Context, release func(), err error) {
+func Hold(ctx context.Context, states estate.SecretStates, place Place, patience time.Duration, log *slog.Logger) (holding context.Context, release func(), err error) {
 	holding, end := context.WithCancelCause(ctx)
 	leasing, stop := context.WithCancel(context.WithoutCancel(ctx))
 	first, done := make(chan error, 1), make(chan struct{})
 	go func() {
 		defer close(done)
+		deadline := time.Now().Add(patience)
 		for began := false; ; {
+			wait := retry
 			err := Use(leasing, states, place, func(ctx context.Context) error {
 				if !began {
 					began = true
@@ -103,18 +108,21 @@ func Hold(ctx context.Context, states estate.SecretStates, place Place, log *slo
 			switch {
 			case leasing.Err() != nil:
 				return
-			case !began:
+			case !began && (!estate.Is(err, estate.CodeServerConfiguration) || !time.Now().Before(deadline)):
 				first <- err
 				return
+			case !began:
+				wait = polling
 			case estate.Is(err, estate.CodeServerConfiguration):
 				end(err)
 				return
+			default:
+				log.Warn("cannot make sure that the secrets stay where they are, trying again", "error", err)
 			}
-			log.Warn("cannot make sure that the secrets stay where they are, trying again", "error", err)
 			select {
 			case <-leasing.Done():
 				return
-			case <-time.After(retry):
+			case <-time.After(wait):
 			}
 		}
 	}()

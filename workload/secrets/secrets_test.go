@@ -321,6 +321,48 @@ func TestAPlaceWithOthersSecretsIsRefused(t *testing.T) {
 	check(t, w.use(t, secrets.Sealed))
 }
 
+func TestSecretsOfALostPlaceCanBeGivenUp(t *testing.T) {
+	w := newWorld(t)
+	w.fill(t, secrets.Sealed)
+	lost := w.places[secrets.Sealed]
+	delete(w.places, secrets.Sealed)
+	m := secrets.Move{States: w.store, Forget: true, Open: func(p secrets.Place) (estate.ListedSecrets, error) {
+		if w.places[p] == nil {
+			return nil, errors.New("it is lost")
+		}
+		return w.places[p], nil
+	}}
+	if moved, err := m.To(t.Context(), secrets.Vault, true); moved != (secrets.Moved{}) || err != nil {
+		t.Errorf("%+v, %v", moved, err)
+	}
+	check(t, w.use(t, secrets.Vault))
+	// It was only mislaid.
+	w.places[secrets.Sealed] = lost
+	w.expect(t, secrets.Sealed, some())
+	if moved, err := w.move(t, secrets.Vault, true); moved.Wiped != 3 || err != nil {
+		t.Errorf("%+v, %v", moved, err)
+	}
+}
+
+func TestAUnitWaitsForAMoveToEnd(t *testing.T) {
+	w := newWorld(t)
+	w.fill(t, secrets.Sealed)
+	held := make(chan error, 1)
+	go func() {
+		_, release, err := secrets.Hold(t.Context(), w.store, secrets.Vault, time.Minute, quiet)
+		if err == nil {
+			release()
+		}
+		held <- err
+	}()
+	time.Sleep(300 * time.Millisecond) // likely it has asked in vain by then
+	m := secrets.Move{States: w.store, Patience: time.Minute, Open: func(p secrets.Place) (estate.ListedSecrets, error) { return w.places[p], nil }}
+	if _, err := m.To(t.Context(), secrets.Vault, true); err != nil {
+		t.Fatal(err)
+	}
+	check(t, <-held)
+}
+
 // lossy forgets what it should keep.
 type lossy struct{ estate.ListedSecrets }
 
@@ -342,9 +384,9 @@ func TestASecretThatDoesNotArriveStaysWhereItWas(t *testing.T) {
 
 func TestUnitsAndMovesExcludeEachOther(t *testing.T) {
 	w := newWorld(t)
-	holding, release, err := secrets.Hold(t.Context(), w.store, secrets.Sealed, quiet)
+	holding, release, err := secrets.Hold(t.Context(), w.store, secrets.Sealed, 0, quiet)
 	check(t, err)
-	_, second, err := secrets.Hold(t.Context(), open(t, w.dsn), secrets.Sealed, quiet)
+	_, second, err := secrets.Hold(t.Context(), open(t, w.dsn), secrets.Sealed, 0, quiet)
 	check(t, err)
 	_, err = w.move(t, secrets.Vault, true)
 	refused(t, err, "stop every jimmsrv")
@@ -363,7 +405,7 @@ func TestUnitsAndMovesExcludeEachOther(t *testing.T) {
 	}
 	_, err = w.store.Lead(t.Context(), "secrets", func(context.Context) error {
 		refused(t, w.use(t, secrets.Vault), "wait until jimmctl move-secrets has ended")
-		_, _, err := secrets.Hold(t.Context(), w.store, secrets.Vault, quiet)
+		_, _, err := secrets.Hold(t.Context(), w.store, secrets.Vault, 0, quiet)
 		refused(t, err, "wait until jimmctl move-secrets has ended")
 		return nil
 	})
@@ -373,7 +415,7 @@ func TestUnitsAndMovesExcludeEachOther(t *testing.T) {
 func TestAUnitThatWasCutOffEndsOnlyIfTheSecretsMoved(t *testing.T) {
 	w := newWorld(t)
 	w.fill(t, secrets.Sealed)
-	holding, release, err := secrets.Hold(t.Context(), w.store, secrets.Sealed, quiet)
+	holding, release, err := secrets.Hold(t.Context(), w.store, secrets.Sealed, 0, quiet)
 	check(t, err)
 	defer release()
 	cut := func() {

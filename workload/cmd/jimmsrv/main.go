@@ -33,6 +33,9 @@ import (
 // version and commit are set by the linker.
 var version, commit = "unreleased", "unknown"
 
+// patience is how long to wait where the secrets are not, as while they are moved.
+const patience = 5 * time.Second
+
 // drain is for how long what is kept in memory may take to be written at the end.
 const drain = 10 * time.Second
 
@@ -80,7 +83,7 @@ func run(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	ctx, release, err := secrets.Hold(ctx, store, c.SecretPlace, log)
+	ctx, release, err := secrets.Hold(ctx, store, c.SecretPlace, patience, log)
 	if err != nil {
 		return err
 	}
