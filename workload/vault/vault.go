@@ -30,8 +30,10 @@ type Config struct {
 	Address, Namespace string
 	// Mount is the path of the KV v2 secrets engine.
 	Mount string
-	// CACertificates are PEM; empty means the system's roots.
+	// CACertificates are PEM, and alone trusted; without them Transport decides,
+	// which may be nil: the system's roots.
 	CACertificates []byte
+	Transport      http.RoundTripper
 	// RoleID and SecretID are of the AppRole. SecretIDFile, in place of
 	// SecretID, is read at each login, so that it can be replaced.
 	RoleID, SecretID, SecretIDFile string
@@ -88,7 +90,9 @@ func New(c Config) (*Secrets, error) {
 	config.Address = c.Address
 	config.MaxRetries = 0 // it would repeat writes, too
 	config.Timeout = c.Timeout
-	if err := config.ConfigureTLS(&api.TLSConfig{CACertBytes: c.CACertificates}); err != nil {
+	if len(c.CACertificates) == 0 && c.Transport != nil {
+		config.HttpClient.Transport = c.Transport
+	} else if err := config.ConfigureTLS(&api.TLSConfig{CACertBytes: c.CACertificates}); err != nil {
 		return nil, fmt.Errorf("cannot use Vault: its CA certificates are not PEM: %w", err)
 	}
 	client, err := api.NewClient(config)

@@ -80,7 +80,7 @@ func openSecrets(ctx context.Context, c config.Config, store *postgres.Store) (e
 	if c.SecretPlace == secrets.Vault {
 		where += " at " + c.Vault.Address
 	}
-	kept, err := server.OpenSecrets(c.SecretPlace, store.Pool(), c, slog.New(slog.DiscardHandler))
+	kept, err := server.OpenSecrets(c.SecretPlace, store.Pool(), c, nil, slog.New(slog.DiscardHandler))
 	if err == nil {
 		err = secrets.Check(ctx, store, c.SecretPlace)
 	}

@@ -42,7 +42,7 @@ notices.`,
 			return err
 		}
 		defer store.Close()
-		kept, err := server.OpenSecrets(c.SecretPlace, store.Pool(), c, slog.Default())
+		kept, err := server.OpenSecrets(c.SecretPlace, store.Pool(), c, nil, slog.Default())
 		if err != nil {
 			return err
 		}

@@ -87,7 +87,7 @@ func bringSecrets(ctx context.Context, c config.Config, store *postgres.Store, w
 		return result, err
 	}
 	open := func(place secrets.Place) (estate.ListedSecrets, error) {
-		return server.OpenSecrets(place, store.Pool(), c, slog.New(slog.DiscardHandler))
+		return server.OpenSecrets(place, store.Pool(), c, nil, slog.New(slog.DiscardHandler))
 	}
 	if state != (estate.SecretState{Place: string(c.SecretPlace)}) {
 		moved, err := (&secrets.Move{States: store, Open: open, Patience: patience, Forget: forget}).To(ctx, c.SecretPlace, wipe)

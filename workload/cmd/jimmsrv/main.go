@@ -79,7 +79,7 @@ func run(ctx context.Context, file string) error {
 	}
 	defer store.Close()
 	watch.Pool(store.Pool())
-	kept, err := server.OpenSecrets(c.SecretPlace, store.Pool(), c, log)
+	kept, err := server.OpenSecrets(c.SecretPlace, store.Pool(), c, roots, log)
 	if err != nil {
 		return err
 	}
