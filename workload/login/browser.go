@@ -111,9 +111,28 @@ func (s *Service) random() ([]byte, error) {
 // and returns the cookie that it is known by. CodeForbidden: it is not the login
 // that this browser has started, or it has been used, or the issuer says no;
 // CodeNotValid for a person whom we do not take; CodeConnectionFailed if the
-// issuer gives no usable answer.
+// issuer gives no usable answer; CodeTryAgain if too many have failed, and then
+// the browser may come back once more.
 func (s *Service) FinishBrowser(ctx context.Context, c Callback) (cookie string, u estate.User, err error) {
-	if err := s.checkCallback(ctx, c); err != nil {
+	// What is forged costs nobody anything, and any page can make a browser bring it.
+	issued, err := s.checkState(c)
+	if err != nil {
+		return "", estate.User{}, err
+	}
+	err = s.attempt(ctx, "", refusedBrowser, func() error {
+		cookie, u, err = s.finishBrowser(ctx, c, issued)
+		return err
+	})
+	return cookie, u, err
+}
+
+// refusedBrowser reports whether an error is about what a browser brought.
+func refusedBrowser(err error) bool {
+	return estate.Is(err, estate.CodeForbidden) || estate.Is(err, estate.CodeNotValid)
+}
+
+func (s *Service) finishBrowser(ctx context.Context, c Callback, issued time.Time) (cookie string, u estate.User, err error) {
+	if err := s.spendState(ctx, c, issued); err != nil {
 		return "", estate.User{}, err
 	}
 	provider, err := s.discover(ctx)
@@ -180,31 +199,38 @@ func (s *Service) accessUntil(granted *oauth2.Token) time.Time {
 	return granted.Expiry
 }
 
-// checkCallback checks that a browser comes back from a login that it started,
-// and for the first time.
-func (s *Service) checkCallback(ctx context.Context, c Callback) error {
-	notOurs := func(why string) error {
-		return &estate.Error{Code: estate.CodeForbidden, Message: "this login was not begun in this browser, has taken too long, or has been used before", Cause: errors.New(why)}
-	}
+func notOurs(why string) error {
+	return &estate.Error{Code: estate.CodeForbidden, Message: "this login was not begun in this browser, has taken too long, or has been used before", Cause: errors.New(why)}
+}
+
+// checkState checks that a browser comes back from a login that it started, and
+// returns when that was.
+func (s *Service) checkState(c Callback) (issued time.Time, err error) {
 	if c.Cookie == "" || len(c.Cookie) > maxCookie || c.State == "" {
-		return notOurs("no state, or no cookie")
+		return issued, notOurs("no state, or no cookie")
 	}
 	if !hmac.Equal([]byte(c.State), []byte(s.derive("state", c.Cookie))) {
-		return notOurs("state is not of this cookie")
+		return issued, notOurs("state is not of this cookie")
 	}
 	// From here on the cookie is ours.
 	raw, err := base64.RawURLEncoding.DecodeString(c.Cookie)
 	if err != nil || len(raw) != 8+randomSize {
-		return notOurs("cookie is not of this version")
+		return issued, notOurs("cookie is not of this version")
 	}
-	issued := time.Unix(int64(binary.BigEndian.Uint64(raw)), 0)
+	issued = time.Unix(int64(binary.BigEndian.Uint64(raw)), 0)
 	now := s.config.Now()
 	if now.After(issued.Add(BrowserWait)) || issued.After(now.Add(BrowserWait)) {
-		return notOurs("state has expired")
+		return issued, notOurs("state has expired")
 	}
 	if c.Issuer != "" && c.Issuer != s.config.Issuer {
-		return notOurs("answer is of another issuer")
+		return issued, notOurs("answer is of another issuer")
 	}
+	return issued, nil
+}
+
+// spendState makes sure that a browser comes back for the first time, and with
+// a login.
+func (s *Service) spendState(ctx context.Context, c Callback, issued time.Time) error {
 	// It is spent before anything is asked with it: a code that is shown twice
 	// may cost the issuer's first answer, too (RFC 6749, section 4.1.2).
 	first, err := s.config.Sessions.SpendState(ctx, s.derive("spent", c.Cookie), issued.Add(2*BrowserWait))

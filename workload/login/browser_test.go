@@ -157,6 +157,36 @@ func TestOnlyTheBrowserThatStartedALoginFinishesIt(t *testing.T) {
 	}
 }
 
+func TestLoginsByBrowserThatFailAreLimited(t *testing.T) {
+	l, _ := browsers(t, nil, func(c *login.Config) { c.Limits = login.Limits{PerAddress: 3} })
+	ctx := estate.WithCaller(t.Context(), estate.Caller{Address: "10.0.0.1"})
+	forged := func(change func(*login.Callback)) error {
+		started, err := l.StartBrowser(ctx)
+		check(t, err)
+		arrived, err := url.Parse(started.URL)
+		check(t, err)
+		c := login.Callback{Cookie: started.Cookie, State: arrived.Query().Get("state"), Code: "a code of nobody"}
+		change(&c)
+		_, _, err = l.FinishBrowser(ctx, c)
+		return err
+	}
+	for range 10 { // any page can make a browser do this
+		wantError(t, forged(func(c *login.Callback) { c.State = "another" }), estate.CodeForbidden, "not begun in this browser")
+	}
+	for range 3 {
+		wantError(t, forged(func(*login.Callback) {}), estate.CodeForbidden, "did not confirm")
+	}
+	asked := l.tokens.Load()
+	real := l.visit(t, "alice.liddell@example.com")
+	_, _, err := l.FinishBrowser(ctx, real)
+	wantError(t, err, login.CodeTryAgain, "too many attempts with your address; try again in 20 s")
+	equal(t, "requests to the issuer meanwhile", l.tokens.Load()-asked, int64(0))
+	l.offset.Store(int64(21 * time.Second))
+	_, u, err := l.FinishBrowser(ctx, real)
+	check(t, err)
+	equal(t, "user", u.Name, "alice.liddell@example.com")
+}
+
 func TestAStateIsGoodOnce(t *testing.T) {
 	l, _ := browsers(t, nil, nil)
 	back := l.visit(t, "alice.liddell@example.com")

@@ -21,9 +21,10 @@ import (
 const CodeTryAgain = params.CodeTryAgain
 
 // Limits are how many attempts to log in may fail in a minute, and as many at
-// once; 0 is without a limit. The start of a login by device or browser counts
-// as one that has failed, since it costs the issuer something. What succeeds
-// does not count, nor does a session token of ours that is over.
+// once; 0 is without a limit. The start of a login by device counts as one that
+// has failed, since it costs the issuer something. That of one by browser costs
+// nobody anything; its end counts if it fails. What succeeds does not count, nor
+// does a session token of ours that is over.
 type Limits struct {
 	// PerAddress is for one address of clients: of IPv6, for one network of 64 bits.
 	PerAddress int

@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"mime"
@@ -19,6 +20,8 @@ import (
 	admin "github.com/canonical/rebac-admin-ui-handlers/v1"
 	"github.com/canonical/rebac-admin-ui-handlers/v1/resources"
 	"github.com/getkin/kin-openapi/openapi3"
+
+	"github.com/juju/juju/rpc/params"
 
 	"jimm/workload/estate"
 	"jimm/workload/page"
@@ -134,6 +137,13 @@ func (a *api) admit(w http.ResponseWriter, r *http.Request) (estate.User, bool) 
 		}
 	case estate.CodeConnectionFailed:
 		refuse(w, http.StatusServiceUnavailable, err.Error())
+		return u, false
+	case params.CodeTryAgain:
+		var coded *estate.Error
+		if errors.As(err, &coded) {
+			w.Header().Set("Retry-After", fmt.Sprint(coded.Info["retry-after"]))
+		}
+		refuse(w, http.StatusTooManyRequests, err.Error())
 		return u, false
 	default:
 		refuse(w, http.StatusUnauthorized, "failed to authenticate: "+err.Error())

@@ -25,10 +25,12 @@ func withLookup(t *testing.T, known map[string][]string) (*house, *standin.Servi
 	service, err := standin.Start("", nil, standin.Groups(known))
 	check(t, err)
 	t.Cleanup(func() { _ = service.Stop() })
-	return newHouseWith(t, func(issuer string) estate.IdPGroups {
-		return hookservice.New(hookservice.Config{
-			Address: service.Address, Plain: true, Issuer: issuer, ClientID: "robot", ClientSecret: robotKey, Timeout: 20 * time.Second,
-		})
+	return newHouse(t, func(h *house) {
+		h.lookup = func(issuer string) estate.IdPGroups {
+			return hookservice.New(hookservice.Config{
+				Address: service.Address, Plain: true, Issuer: issuer, ClientID: "robot", ClientSecret: robotKey, Timeout: 20 * time.Second,
+			})
+		}
 	}), service
 }
 

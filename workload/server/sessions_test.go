@@ -33,6 +33,8 @@ const (
 	jimmUUID = "914487b5-60e7-42bb-bd63-1adc3fd3a388"
 	password = "the-password"
 	robotKey = "the-robots-key"
+	// redirectURL is where browsers come back to, which nothing serves.
+	redirectURL = "https://jimm.example.com/auth/callback"
 	// closing is for how long a connection may live on without its session.
 	closing = 5 * time.Second
 )
@@ -44,7 +46,17 @@ type house struct {
 	issuer      string
 	exchanges   atomic.Int64 // requests to the issuer's token endpoint
 	permissions estate.Permissions
-	// groups, where set, is asked for groups, which no token has then.
+	// lookup, where set, makes what is asked for groups, which no token has then.
+	lookup func(issuer string) estate.IdPGroups
+	// refusing makes the issuer refuse to refresh anything, or to give a token.
+	refusing atomic.Bool
+	// tokenLife is how long the issuer's tokens are good (default 1 h).
+	tokenLife time.Duration
+	limits    login.Limits
+	// ahead is by how much the clock of the logins is, in nanoseconds.
+	ahead  atomic.Int64
+	config server.Config // what is not for all
+
 	groups     estate.IdPGroups
 	units      [2]*instance
 	controller *sim.Controller
@@ -52,7 +64,8 @@ type house struct {
 
 type instance struct {
 	*server.Server
-	url string // ws://host:port
+	url    string // ws://host:port
+	logins *login.Service
 }
 
 func check(t testing.TB, err error) {
@@ -62,15 +75,21 @@ func check(t testing.TB, err error) {
 	}
 }
 
-func newHouse(t *testing.T) *house { return newHouseWith(t, nil) }
-
-// newHouseWith is newHouse with a look-up of groups.
-func newHouseWith(t *testing.T, groups func(issuer string) estate.IdPGroups) *house {
+func newHouse(t *testing.T, changes ...func(*house)) *house {
 	h := &house{T: t, dsn: cluster.ForTest(t).NewDatabase(t)}
+	for _, change := range changes {
+		change(h)
+	}
 	var provider http.Handler
 	issuer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/oauth/token" {
 			h.exchanges.Add(1)
+			if h.refusing.Load() {
+				w.Header().Set("Content-Type", "application/json")
+				w.WriteHeader(http.StatusBadRequest)
+				_, _ = w.Write([]byte(`{"error":"invalid_grant"}`))
+				return
+			}
 		}
 		provider.ServeHTTP(w, r)
 	}))
@@ -80,12 +99,13 @@ func newHouseWith(t *testing.T, groups func(issuer string) estate.IdPGroups) *ho
 	provider, err = idp.New(idp.Config{
 		Issuer:          h.issuer,
 		Users:           []idp.User{{Email: "alice@example.com", Password: password, Groups: []string{"tea"}}, {Email: "boss@example.com", Password: password}},
-		Clients:         []idp.Client{{ID: "jimm", Secret: "jimms-secret"}},
+		Clients:         []idp.Client{{ID: "jimm", Secret: "jimms-secret", RedirectURIs: []string{redirectURL}}},
+		TokenLife:       h.tokenLife,
 		ServiceAccounts: []idp.ServiceAccount{{ID: "robot", Secret: robotKey}},
 	})
 	check(t, err)
-	if groups != nil {
-		h.groups = groups(h.issuer)
+	if h.lookup != nil {
+		h.groups = h.lookup(h.issuer)
 	}
 	permissions, err := embedded.Open(t.Context(), embedded.Config{}) // in memory
 	check(t, err)
@@ -123,15 +143,17 @@ func (h *house) newUnit() *instance {
 	logins, err := login.New(t.Context(), login.Config{
 		Issuer: h.issuer, ClientID: "jimm", ClientSecret: "jimms-secret", Scopes: []string{"openid", "profile", "email"}, GroupClaim: claim, IdPGroups: h.groups,
 		SessionKey: []byte(strings.Repeat("the-session-key-", 4)), SessionLife: time.Hour, Identities: store, Sessions: store, Log: log,
+		RedirectURL: redirectURL, BrowserLife: time.Hour, BrowserIdle: time.Hour, Secrets: secrets, Limits: h.limits,
+		Now: func() time.Time { return time.Now().Add(time.Duration(h.ahead.Load())) },
 	})
 	check(t, err)
 	trail := audit.New(store, audit.Options{Log: log})
-	u := &instance{}
+	u := &instance{logins: logins}
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { u.Handler().ServeHTTP(w, r) }))
 	u.url = "ws" + strings.TrimPrefix(front.URL, "http")
-	u.Server, err = server.New(t.Context(), server.Config{
-		UUID: jimmUUID, DNSName: strings.TrimPrefix(front.URL, "http://"), Admins: []string{"boss@example.com"}, Log: log,
-	}, server.Adapters{Store: store, Permissions: h.permissions, Secrets: secrets, Logins: logins, IdPGroups: h.groups, Audit: trail})
+	c := h.config
+	c.UUID, c.DNSName, c.Admins, c.Log = jimmUUID, strings.TrimPrefix(front.URL, "http://"), []string{"boss@example.com"}, log
+	u.Server, err = server.New(t.Context(), c, server.Adapters{Store: store, Permissions: h.permissions, Secrets: secrets, Logins: logins, IdPGroups: h.groups, Audit: trail})
 	check(t, err)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan struct{})
@@ -161,7 +183,12 @@ type connection struct {
 
 func (h *house) dial(u *instance, path, name string) *connection {
 	h.Helper()
-	conn, _, err := rpc.Dial(h.Context(), u.url+path, http.Header{"X-Juju-ClientVersion": {"4.1.0"}}, nil, rpc.Options{})
+	return h.dialWith(u, path, name, http.Header{"X-Juju-ClientVersion": {"4.1.0"}})
+}
+
+func (h *house) dialWith(u *instance, path, name string, header http.Header) *connection {
+	h.Helper()
+	conn, _, err := rpc.Dial(h.Context(), u.url+path, header, nil, rpc.Options{})
 	check(h.T, err)
 	c := &connection{Conn: conn, t: h.T, name: name, closed: make(chan struct{}), replies: make(chan []byte, 1)}
 	h.Cleanup(c.Abort)

@@ -4,6 +4,8 @@ import (
 	"context"
 	_ "embed"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
@@ -102,12 +104,14 @@ func (a *Auth) login(w http.ResponseWriter, r *http.Request) {
 // back.
 func (a *Auth) callback(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	// It is of use once, whatever comes of it.
-	a.setCookie(w, stateCookie, "", CallbackPath, http.SameSiteLaxMode, -1)
 	cookie, _, err := a.Browsers.FinishBrowser(r.Context(), login.Callback{
 		Cookie: cookieValue(r, stateCookie), Former: cookieValue(r, SessionCookie),
 		State: q.Get("state"), Code: q.Get("code"), Issuer: q.Get("iss"), Error: q.Get("error"),
 	})
+	if !login.Limited(err) {
+		// It is of use once, whatever comes of it.
+		a.setCookie(w, stateCookie, "", CallbackPath, http.SameSiteLaxMode, -1)
+	}
 	if err != nil {
 		a.failed(w, r, err)
 		return
@@ -207,6 +211,13 @@ func (a *Auth) failed(w http.ResponseWriter, r *http.Request, err error) {
 	case estate.CodeNotValid:
 		again.Title, again.Button = "You cannot log in", "Log in with another account"
 		a.fail(w, r, http.StatusForbidden, err.Error(), again)
+	case login.CodeTryAgain:
+		again.Title, again.Button = "Too many attempts", "Start again"
+		var coded *estate.Error
+		if errors.As(err, &coded) {
+			w.Header().Set("Retry-After", fmt.Sprint(coded.Info["retry-after"]))
+		}
+		a.fail(w, r, http.StatusTooManyRequests, err.Error(), again)
 	case estate.CodeConnectionFailed:
 		again.Title, again.Button = "The identity provider does not answer", "Try again"
 		a.fail(w, r, http.StatusInternalServerError, err.Error(), again)

@@ -238,3 +238,32 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		})
 	}
 }
+
+func TestTooManyLoginsByBrowserMayBeFinishedLater(t *testing.T) {
+	service, err := login.New(t.Context(), login.Config{
+		Issuer: "https://idp.invalid", ClientID: "jimm", SessionKey: []byte(strings.Repeat("k", 64)), SessionLife: time.Hour,
+		HTTPClient: &http.Client{Transport: http.NewFileTransport(http.Dir(t.TempDir()))},
+		Identities: struct{ estate.IdentityStore }{}, Sessions: struct{ estate.SessionStore }{}, Limits: login.Limits{PerAddress: 1},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	from := estate.WithCaller(t.Context(), estate.Caller{Address: "10.0.0.1"})
+	_, _ = service.StartDevice(from)
+	_, limited := service.VerifyToken(from, "Z2FyYmFnZQ==")
+	if !login.Limited(limited) {
+		t.Fatalf("not limited: %v", limited)
+	}
+	for accept, want := range map[string]string{
+		"text/html": "Cannot log in: too many attempts with your address; try again in 60 s.",
+		"":          "Too Many Requests - cannot log in: too many attempts with your address; try again in 60 s\n",
+	} {
+		w := request{target: "/blue/auth/callback?state=s&code=c", cookies: state, headers: map[string]string{"Accept": accept}}.send(&browsers{failure: limited})
+		if w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") != "60" || !strings.Contains(w.Body.String(), want) {
+			t.Errorf("got %d, retry after %q, %s", w.Code, w.Header().Get("Retry-After"), w.Body)
+		}
+		if cookies := w.Header().Values("Set-Cookie"); len(cookies) > 0 {
+			t.Errorf("the browser cannot come back: it gets %v", cookies)
+		}
+	}
+}
