@@ -2,6 +2,7 @@ package estate
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -88,8 +89,9 @@ func (s *attendance) of(user string) []*attendant {
 }
 
 // KeepSessions ends this unit's connections when their session does, until ctx
-// ends: at once when any unit ends a session, within SessionTouch when it
-// expires.
+// ends: at once when any unit ends a session, within SessionCheck when it
+// expires, or when the issuer is to be asked about it again and does not let the
+// user go on.
 func (e *Estate) KeepSessions(ctx context.Context) {
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -97,18 +99,74 @@ func (e *Estate) KeepSessions(ctx context.Context) {
 		_ = e.Store.Listen(ctx, SessionChannel, func(payload string) { e.hearSessions(ctx, readEndedSessions(payload)) })
 	})
 	running.Go(func() {
-		ticker := time.NewTicker(SessionTouch)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-ticker.C:
-			}
-			e.reviewUntilDone(ctx, e.attendance.of(""))
-		}
+		e.everyCheck(ctx, func() { e.reviewUntilDone(ctx, e.attendance.of("")) })
 	})
+	// Apart from that, since an issuer may take its time.
+	running.Go(func() { e.everyCheck(ctx, func() { e.refreshAttended(ctx) }) })
 	running.Wait()
+}
+
+// everyCheck does something each SessionCheck until ctx ends.
+func (e *Estate) everyCheck(ctx context.Context, f func()) {
+	period := e.SessionCheck
+	if period <= 0 {
+		period = SessionTouch
+	}
+	ticker := time.NewTicker(period)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			f()
+		}
+	}
+}
+
+// refreshers is for how many sessions the issuer is asked at a time.
+const refreshers = 16
+
+// refreshAttended has the issuer asked about the sessions that have connections,
+// where that is due: an open connection is use, and nothing else may ask. The
+// connections end about which the issuer says no, or nothing for too long.
+func (e *Estate) refreshAttended(ctx context.Context) {
+	if e.RefreshSession == nil {
+		return
+	}
+	attendants := map[string][]*attendant{}
+	for _, a := range e.attendance.of("") {
+		if a.user.Session != "" {
+			attendants[a.user.Session] = append(attendants[a.user.Session], a)
+		}
+	}
+	if len(attendants) == 0 {
+		return
+	}
+	sessions, err := e.Store.UseSessions(ctx, slices.Sorted(maps.Keys(attendants)))
+	if err != nil {
+		e.Log.WarnContext(ctx, "cannot find out which sessions are to be refreshed", "error", err)
+		return
+	}
+	var asking sync.WaitGroup
+	free := make(chan struct{}, refreshers)
+	for _, s := range sessions {
+		if !s.Refreshable || e.Now().Before(s.AccessUntil) {
+			continue
+		}
+		free <- struct{}{}
+		asking.Go(func() {
+			defer func() { <-free }()
+			switch err := e.RefreshSession(ctx, s); {
+			case Is(err, CodeUnauthorized), Is(err, CodeConnectionFailed):
+				e.Log.InfoContext(ctx, "connections are ended: their session cannot be refreshed", "user", s.User, "session", s.ID, "connections", len(attendants[s.ID]))
+				e.attendance.end(attendants[s.ID])
+			case err != nil && ctx.Err() == nil:
+				e.Log.WarnContext(ctx, "cannot refresh a session", "user", s.User, "session", s.ID, "error", err)
+			}
+		})
+	}
+	asking.Wait()
 }
 
 // hearSessions ends the connections of what has ended.
@@ -175,8 +233,8 @@ func (e *Estate) review(ctx context.Context, list []*attendant) error {
 		if err != nil {
 			return err
 		}
-		for _, id := range found {
-			alive[id] = true
+		for _, s := range found {
+			alive[s.ID] = true
 		}
 	}
 	var ended map[string]time.Time

@@ -50,6 +50,14 @@ type Estate struct {
 	// are good is then asked anew.
 	ForgetAccount func(user string)
 
+	// RefreshSession, where set, asks the issuer about a session's user if what it
+	// has said before does not count any more: CodeUnauthorized if the user may
+	// not go on, CodeConnectionFailed if the issuer has not answered for too long.
+	RefreshSession func(ctx context.Context, s Session) error
+	// SessionCheck is how often open connections are held against their sessions
+	// (default SessionTouch).
+	SessionCheck time.Duration
+
 	// QueryTimeout is what the status of one model, and the program on it, may
 	// take in a query of all models (default 5 s); a controller may take six
 	// times that for all of its models.

@@ -84,8 +84,9 @@ type SessionStore interface {
 	InsertSession(ctx context.Context, s Session) error
 	// UseSession returns a session, which is in use now.
 	UseSession(ctx context.Context, id string) (Session, error)
-	// UseSessions says which of these are alive, all of which are in use now.
-	UseSessions(ctx context.Context, ids []string) (alive []string, err error)
+	// UseSessions returns those of these that are alive, all of which are in use
+	// now.
+	UseSessions(ctx context.Context, ids []string) (alive []Session, err error)
 	// ClaimRefresh lets one of all callers refresh what is known of a
 	// session's user, if that has not been done since a time.
 	ClaimRefresh(ctx context.Context, id string, since time.Time) (mine bool, err error)

@@ -243,7 +243,7 @@ type faultyStore struct {
 	failures int
 }
 
-func (s *faultyStore) UseSessions(ctx context.Context, ids []string) ([]string, error) {
+func (s *faultyStore) UseSessions(ctx context.Context, ids []string) ([]estate.Session, error) {
 	if s.failures > 0 {
 		s.failures--
 		return nil, errors.New("the database does not answer")
@@ -273,5 +273,45 @@ func BenchmarkAttend(b *testing.B) {
 			b.Fatal(err)
 		}
 		leave()
+	}
+}
+
+func TestConnectionsEndWhenTheIssuerSaysSo(t *testing.T) {
+	w := newWorld(t)
+	due := func(s *estate.Session) {
+		s.Kind, s.Refreshable, s.AccessUntil = estate.SessionBrowser, true, time.Now().Add(-time.Second)
+	}
+	no, silent, broken := w.begin(alice.Name, "a", due), w.begin(alice.Name, "b", due), w.begin(bob.Name, "c", due)
+	later := w.begin(bob.Name, "d", func(s *estate.Session) { due(s); s.AccessUntil = time.Now().Add(time.Hour) })
+	never := w.begin(bob.Name, "e", nil)
+	asked := make(chan string, 1000)
+	w.RefreshSession = func(_ context.Context, s estate.Session) error {
+		asked <- s.ID
+		switch s.ID {
+		case no.Session:
+			return estate.Errorf(estate.CodeUnauthorized, "the person may not go on")
+		case silent.Session:
+			return estate.Errorf(estate.CodeConnectionFailed, "the issuer does not answer")
+		}
+		return errors.New("the secrets are not there")
+	}
+	w.SessionCheck = 10 * time.Millisecond
+	overNo, overNo2, overSilent := w.attend(no), w.attend(no), w.attend(silent)
+	stay := map[string]<-chan struct{}{"broken": w.attend(broken), "later": w.attend(later), "never": w.attend(never)}
+	w.keep()
+	w.wantEnded("one whom the issuer refuses", overNo)
+	w.wantEnded("one whom the issuer refuses", overNo2)
+	w.wantEnded("one about whom it says nothing", overSilent)
+	for range 10 {
+		if id := <-asked; id == later.Session || id == never.Session {
+			t.Errorf("the issuer is asked about session %s", id)
+		}
+	}
+	for name, over := range stay {
+		select {
+		case <-over:
+			t.Errorf("%s has ended, too", name)
+		default:
+		}
 	}
 }

@@ -316,6 +316,13 @@ func (s *Service) EndBrowser(ctx context.Context, cookie string) error {
 	return nil
 }
 
+// RefreshSession asks the issuer about the user of a session if its access token
+// has expired, as any use of its cookie does. Errors are those of VerifyCookie.
+func (s *Service) RefreshSession(ctx context.Context, session estate.Session) error {
+	_, err := s.refreshed(ctx, session)
+	return err
+}
+
 // refreshed returns a session about which the issuer has been asked since its
 // access token expired. One of all units asks; until it knows, the others go on
 // with what was known, for no longer than refreshGrace.

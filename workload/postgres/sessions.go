@@ -61,14 +61,14 @@ func (s *Store) UseSession(ctx context.Context, id string) (estate.Session, erro
 }
 
 // UseSessions is part of estate.SessionStore.
-func (s *Store) UseSessions(ctx context.Context, ids []string) ([]string, error) {
+func (s *Store) UseSessions(ctx context.Context, ids []string) ([]estate.Session, error) {
 	rows, err := s.pool.Query(ctx, `with used as (
 			update sessions set last_used = $1 where id = any($2) and last_used < $1::timestamptz - $3::interval and `+sessionAlive+`
-		) select id from sessions where id = any($2) and `+sessionAlive, s.now(), ids, estate.SessionTouch)
+		) select `+sessionColumns+` from sessions where id = any($2) and `+sessionAlive, s.now(), ids, estate.SessionTouch)
 	if err != nil {
 		return nil, fail(err, "cannot load sessions")
 	}
-	alive, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	alive, err := pgx.CollectRows(rows, scanSession)
 	if err != nil {
 		return nil, fail(err, "cannot load sessions")
 	}

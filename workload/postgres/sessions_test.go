@@ -91,7 +91,7 @@ func TestASessionIsOver(t *testing.T) {
 				check(t, err)
 			}
 			if over := len(alive) == 0; over != c.over || len(listed) == 1 == c.over || len(dead) == 0 == c.over {
-				t.Errorf("alive %v, listed %v, dead %v; want over: %v", alive, ids(listed), ids(dead), c.over)
+				t.Errorf("alive %v, listed %v, dead %v; want over: %v", ids(alive), ids(listed), ids(dead), c.over)
 			}
 		})
 	}

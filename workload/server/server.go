@@ -80,6 +80,8 @@ type Config struct {
 	AuditRetention time.Duration
 	// CallTimeout and IntentAge are the estate's.
 	CallTimeout, IntentAge time.Duration
+	// SessionCheck is the estate's (default 1 m).
+	SessionCheck time.Duration
 	// QueryTimeout is the estate's (default 5 s).
 	QueryTimeout time.Duration
 	// Pause is the estate's, for tests that kill the process.
@@ -91,8 +93,9 @@ type Logins interface {
 	facade.Logins
 	gateway.Authenticator
 	web.Browsers
-	// ForgetAccount is the estate's.
+	// ForgetAccount and RefreshSession are the estate's.
 	ForgetAccount(user string)
+	RefreshSession(ctx context.Context, s estate.Session) error
 }
 
 // Adapters are what the estate's ports are connected to.
@@ -156,6 +159,7 @@ func New(ctx context.Context, c Config, a Adapters) (*Server, error) {
 		Now: time.Now, NewUUID: uuid.NewString, Shuffle: rand.Shuffle, Log: c.Log,
 		Queries: new(jq.Runner), QueryTimeout: c.QueryTimeout,
 		CallTimeout: c.CallTimeout, IntentAge: c.IntentAge, Pause: c.Pause, AuditRetention: c.AuditRetention, ForgetAccount: a.Logins.ForgetAccount,
+		RefreshSession: a.Logins.RefreshSession, SessionCheck: c.SessionCheck,
 	}
 	if err := e.EnsureAdmins(ctx, c.Admins); err != nil {
 		return nil, fmt.Errorf("cannot make administrators: %w", err)
