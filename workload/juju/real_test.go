@@ -30,6 +30,8 @@ var (
 	alice = estate.User{Name: "alice@canonical.com"}
 )
 
+const sshKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBnwk5GZvXBTBkPpCzSyUQOkLFl1bnTrVDbXwZ7ZLNGa alice"
+
 // real is a real Juju 4.1 controller that takes our tokens.
 type real struct {
 	lab    *lab.Controller
@@ -329,6 +331,34 @@ func TestARealController(t *testing.T) {
 		}
 	})
 
+	t.Run("takes SSH keys of which some are there", func(t *testing.T) {
+		model := names.NewModelTag(r.create(t, alice, "keys", r.credential(t, alice, "keys")).UUID)
+		route := estate.Route{Model: estate.Model{UUID: model.Id()}, Controller: r.record, Claims: with(r.login(), model.String(), estate.AccessAdmin)}
+		for range 2 {
+			if err := r.peers.AddModelKeys(t.Context(), route, alice, []string{sshKey}); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+
+	t.Run("obeys JIMM itself with administration of one model", func(t *testing.T) {
+		model := names.NewModelTag(r.create(t, alice, "swept", r.credential(t, alice, "swept")).UUID)
+		sweeper := r.connect(t, self, with(r.login(), model.String(), estate.AccessAdmin))
+		if _, err := sweeper.ModelStatus(t.Context(), model.Id()); err != nil {
+			t.Error(err)
+		}
+		if err := sweeper.DestroyModel(t.Context(), params.DestroyModelParams{ModelTag: model.String()}); err != nil {
+			t.Error(err)
+		}
+		deadline := time.Now().Add(2 * time.Minute)
+		for _, err := sweeper.ModelStatus(t.Context(), model.Id()); !estate.Is(err, estate.CodeModelNotFound); _, err = sweeper.ModelStatus(t.Context(), model.Id()) {
+			if time.Now().After(deadline) {
+				t.Fatalf("the model is still there: %v", err)
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+	})
+
 	t.Run("wants exactly what the table of needs says", func(t *testing.T) {
 		credential := r.credential(t, alice, "exact")
 		model := names.NewModelTag(r.create(t, alice, "exact", credential).UUID)
@@ -463,9 +493,9 @@ func TestARealController(t *testing.T) {
 			{"KeyManager.AddKeys", func(p estate.Peer) error {
 				var results params.ErrorResults
 				err := onModel(p, estate.Call{Facade: "KeyManager", Method: "AddKeys", About: model.Id()}, params.ModifyUserSSHKeys{
-					User: alice.Tag().String(), Keys: []string{"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBnwk5GZvXBTBkPpCzSyUQOkLFl1bnTrVDbXwZ7ZLNGa alice"},
+					User: alice.Tag().String(), Keys: []string{sshKey},
 				}, &results)
-				if err = first(err, results.Results, func(r params.ErrorResult) *params.Error { return r.Error }); estate.Is(err, estate.CodeAlreadyExists) {
+				if err = first(err, results.Results, func(r params.ErrorResult) *params.Error { return r.Error }); estate.Is(err, params.CodeUserKeyAlreadyExists) {
 					err = nil
 				}
 				return err
@@ -481,16 +511,14 @@ func TestARealController(t *testing.T) {
 				err := p.Call(t.Context(), estate.Call{Facade: "ModelUpgrader", Method: "UpgradeModel", About: model.Id()}, params.UpgradeModelParams{ModelTag: model.String(), DryRun: true}, &result)
 				return allowed(first(err, []params.UpgradeModelResult{result}, func(r params.UpgradeModelResult) *params.Error { return r.Error }))
 			}},
-			{"ModelUpgrader.AbortModelUpgrade", func(p estate.Peer) error {
-				return allowed(p.Call(t.Context(), estate.Call{Facade: "ModelUpgrader", Method: "AbortModelUpgrade", About: model.Id()}, params.ModelParam{ModelTag: model.String()}, nil))
-			}},
 			{"ModelManager.DestroyModels", func(p estate.Peer) error {
 				return p.DestroyModel(t.Context(), params.DestroyModelParams{ModelTag: model.String()})
 			}},
 		}
 		// What 4.1 does not have, whatever the token says.
 		tried := map[string]bool{
-			"Controller.WatchAllModelSummaries": true, "ModelSummaryWatcher.Next": true, "ModelSummaryWatcher.Stop": true, "ModelManager.DumpModelsDB": true,
+			"Controller.WatchAllModelSummaries": true, "ModelSummaryWatcher.Next": true, "ModelSummaryWatcher.Stop": true,
+			"ModelManager.DumpModelsDB": true, "ModelUpgrader.AbortModelUpgrade": true,
 		}
 		for _, call := range calls {
 			tried[call.name] = true

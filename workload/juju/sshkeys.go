@@ -23,7 +23,8 @@ func (p *Peers) AddModelKeys(ctx context.Context, r estate.Route, u estate.User,
 		return err
 	}
 	for _, result := range results.Results {
-		if result.Error != nil && result.Error.Code != params.CodeAlreadyExists {
+		// 3.x has the one code for keys that are there, 4.x the other.
+		if result.Error != nil && result.Error.Code != params.CodeAlreadyExists && result.Error.Code != params.CodeUserKeyAlreadyExists {
 			return estate.Errorf(result.Error.Code, "cannot add a key: %s", result.Error.Message)
 		}
 	}
