@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // instant is a time as a column: zero is null.
@@ -34,8 +35,12 @@ func document(v any) ([]byte, error) {
 	return cleanDocument(b)
 }
 
-// cleanDocument is document for JSON that Go did not encode.
+// cleanDocument is document for JSON that Go did not encode. Most of it can be
+// taken as it is.
 func cleanDocument(b []byte) ([]byte, error) {
+	if isPlain(b) && utf8.Valid(b) && json.Valid(b) {
+		return b, nil
+	}
 	decoder := json.NewDecoder(bytes.NewReader(b))
 	decoder.UseNumber()
 	var tree any
@@ -43,6 +48,38 @@ func cleanDocument(b []byte) ([]byte, error) {
 		return nil, err
 	}
 	return json.Marshal(clean(tree))
+}
+
+// isPlain reports whether JSON has no escaped code points, among which are those
+// that PostgreSQL does not take, and no numbers but short ones without exponent.
+func isPlain(b []byte) bool {
+	text, number := false, 0
+	for i, c := range b {
+		switch {
+		case c == '\\':
+			if i+1 < len(b) && b[i+1] == 'u' {
+				return false
+			}
+		case c == '"' && !escaped(b[:i]):
+			text = !text
+		case text:
+		case c >= '0' && c <= '9' || c == '-' || c == '.' || c == '+':
+			if number++; number > 40 {
+				return false
+			}
+		case (c == 'e' || c == 'E') && number > 0:
+			return false
+		default:
+			number = 0
+		}
+	}
+	return true
+}
+
+// escaped reports whether what follows some JSON is escaped.
+func escaped(b []byte) bool {
+	n := len(b) - len(bytes.TrimRight(b, `\`))
+	return n%2 == 1
 }
 
 func clean(v any) any {
