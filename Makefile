@@ -12,6 +12,9 @@ ARGS ?=
 ROCK ?=
 # The services that "make run" starts: embedded or real.
 STACK ?= embedded
+# The benchmarks of "make bench" that are Go's own.
+benchmarks := $(GO) test -vet=off -p 1 -run '^$$' -bench '^Benchmark(Permissions|Login|VerifyToken|MintToken|Record)$$' \
+	./workload/openfga ./workload/dev ./workload/login ./workload/juju ./workload/audit
 # Which tests "make test" and "make race" run.
 PACKAGES ?= ./...
 
@@ -80,9 +83,10 @@ compatibility: ## make the table of what each juju client does through JIMM anew
 	$(integration_test) -v ./integration/compat -update
 
 .PHONY: bench
-bench: ## measure JIMM against a direct connection, with a real controller (root, Debian; ARGS="-target sim" without), and long lists
+bench: ## measure JIMM against a direct connection, with a real controller (root, Debian; ARGS="-target sim" without), long lists, permissions, logins, tokens and the audit log
 	$(GO) run ./integration/bench $(ARGS)
 	$(GO) run ./integration/bench/lists
+	export JIMM_BENCH_OPENFGA=$$(integration/peers/build.sh openfga | sed -n s/OPENFGA=//p) && $(benchmarks)
 
 .PHONY: fmt
 fmt: ## format the Go files

@@ -143,6 +143,15 @@ func runJIMM(args []string) (err error) {
 		Log:            log,
 	})
 	defer g.Close()
+	// The same without an audit log, for the comparison.
+	silent := gateway.New(gateway.Config{
+		Admission:      func(*http.Request) gateway.Admission { return admission{} },
+		Models:         e,
+		Dialer:         peers,
+		ControllerUUID: e.UUID,
+		Log:            log,
+	})
+	defer silent.Close()
 
 	config, err := serverTLS(*certificate)
 	if err != nil {
@@ -154,6 +163,7 @@ func runJIMM(args []string) (err error) {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /model/{uuid}/api", func(w http.ResponseWriter, r *http.Request) { g.ServeModel(w, r, r.PathValue("uuid")) })
+	mux.HandleFunc("GET /silent/model/{uuid}/api", func(w http.ResponseWriter, r *http.Request) { silent.ServeModel(w, r, r.PathValue("uuid")) })
 	server := serveUntilClosed(tls.NewListener(front, config), mux)
 	defer server.Close()
 	back, err := net.Listen("tcp", net.JoinHostPort(*keysHost, "0"))

@@ -28,7 +28,26 @@ var calls = []call{
 type result struct {
 	took    []time.Duration
 	elapsed time.Duration
+	// rounds has the calls a second of each time.
+	rounds []float64
+	// processor is the time of the process in between.
+	processor time.Duration
 }
+
+// against compares the rates of two ways, time by time, and returns the median:
+// other work on the machine changes from one time to the next.
+func (r result) against(other result) float64 {
+	ratios := make([]float64, len(r.rounds))
+	for i := range ratios {
+		ratios[i] = r.rounds[i] / other.rounds[i]
+	}
+	slices.Sort(ratios)
+	return ratios[len(ratios)/2]
+}
+
+// settle is for how long a process is left alone after each time, so that what
+// it does in the background counts for the calls it was about.
+const settle = 300 * time.Millisecond
 
 func (r result) quantile(q float64) time.Duration {
 	if len(r.took) == 0 {
@@ -66,14 +85,20 @@ func measure(ctx context.Context, s settings, w *world, out io.Writer) error {
 			if err != nil {
 				return err
 			}
-			line(fmt.Sprintf("%s, %d at once", c.name, connections), "median", "p99", "calls/s", "median-copy", "p99/copy", "rate/copy")
+			line(fmt.Sprintf("%s, %d at once", c.name, connections), "median", "p99", "calls/s", "processor", "median-copy", "p99/copy", "rate/copy", "rate/not audited")
 			floor := results[1]
 			for i, r := range results {
-				cells := []any{w.ways[i].name, micro(r.quantile(0.5)), micro(r.quantile(0.99)), fmt.Sprintf("%.0f", r.rate())}
+				cells := []any{w.ways[i].name, micro(r.quantile(0.5)), micro(r.quantile(0.99)), fmt.Sprintf("%.0f", r.rate()), ""}
+				if r.processor > 0 {
+					cells[4] = micro(r.processor / time.Duration(len(r.took)))
+				}
 				if i > 1 {
 					cells = append(cells, micro(r.quantile(0.5)-floor.quantile(0.5)),
 						fmt.Sprintf("%.2f", float64(r.quantile(0.99))/float64(floor.quantile(0.99))),
 						fmt.Sprintf("%.2f", r.rate()/floor.rate()))
+				}
+				if i > 2 {
+					cells = append(cells, fmt.Sprintf("%.2f", r.against(results[i-1])))
 				}
 				line(cells...)
 			}
@@ -103,7 +128,7 @@ func measure(ctx context.Context, s settings, w *world, out io.Writer) error {
 
 	line(fmt.Sprintf("memory, %d idle connections", s.idle), "RSS each", "heap", "with gaps", "stacks")
 	for _, v := range w.ways {
-		if v.process == nil {
+		if v.process == nil || v.name == unaudited {
 			continue
 		}
 		m, err := measureMemory(ctx, s, w, v)
@@ -144,6 +169,11 @@ func load(ctx context.Context, s settings, w *world, c call, connections, rounds
 			var clients sync.WaitGroup
 			var mu sync.Mutex
 			var failed error
+			before, err := processor(w.ways[i])
+			if err != nil {
+				return nil, err
+			}
+			already := len(results[i].took)
 			start := time.Now()
 			for _, conn := range conns[i] {
 				clients.Go(func() {
@@ -155,10 +185,18 @@ func load(ctx context.Context, s settings, w *world, c call, connections, rounds
 				})
 			}
 			clients.Wait()
-			results[i].elapsed += time.Since(start)
+			elapsed := time.Since(start)
+			results[i].elapsed += elapsed
+			results[i].rounds = append(results[i].rounds, float64(len(results[i].took)-already)/elapsed.Seconds())
 			if failed != nil {
 				return nil, fmt.Errorf("%s: %w", w.ways[i].name, failed)
 			}
+			time.Sleep(settle)
+			after, err := processor(w.ways[i])
+			if err != nil {
+				return nil, err
+			}
+			results[i].processor += after - before
 			if err := ctx.Err(); err != nil {
 				return nil, err
 			}
@@ -168,6 +206,14 @@ func load(ctx context.Context, s settings, w *world, c call, connections, rounds
 		slices.Sort(r.took)
 	}
 	return results, nil
+}
+
+// processor is the time of the process on the way, 0 if there is none.
+func processor(v way) (time.Duration, error) {
+	if v.process == nil {
+		return 0, nil
+	}
+	return v.process.processor()
 }
 
 // repeat calls until a time, and returns how long each call took.

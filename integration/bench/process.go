@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"time"
 
 	"jimm/workload/estate"
 )
@@ -104,6 +106,25 @@ func (p *process) tell(o order) (answer, error) {
 		return answer{}, err
 	}
 	return p.read()
+}
+
+// processor returns how long the process has been running on a processor.
+func (p *process) processor() (time.Duration, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	// proc(5): utime and stime are fields 14 and 15, the name before is in brackets.
+	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+	var ticks int64
+	for _, field := range fields[11:13] {
+		n, err := strconv.ParseInt(field, 10, 64)
+		if err != nil {
+			return 0, err
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * 10 * time.Millisecond, nil // Linux counts 100 a second
 }
 
 // Close ends the process: it does so when nobody tells it anything any more.

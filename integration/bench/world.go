@@ -32,6 +32,9 @@ type world struct {
 	jimm     *process
 }
 
+// unaudited is the way through a JIMM that has no audit log.
+const unaudited = "JIMM, not audited"
+
 // way is one way to the model.
 type way struct {
 	name string
@@ -139,6 +142,7 @@ func newWorld(ctx context.Context, s settings, dir string) (*world, error) {
 	w.ways = []way{
 		{"direct", nil, "wss://" + facts.Address + path, direct, byToken},
 		{"bare copy", bare, "wss://" + bareAt.Address + path, local, byToken},
+		{unaudited, jimm, "wss://" + jimmAt.Address + "/silent" + path, local, bySession},
 		{"JIMM", jimm, "wss://" + jimmAt.Address + path, local, bySession},
 	}
 	return w, nil
