@@ -44,7 +44,10 @@ type company struct {
 	arguments map[string]bool
 }
 
-func found(t *testing.T) *company {
+func found(t *testing.T) *company { return foundWith(t, dev.StackReal) }
+
+// foundWith has the services of production, or embedded ones.
+func foundWith(t *testing.T, services string) *company {
 	t.Helper()
 	bin, err := lab.Build(t.Context(), "../..", os.Stderr)
 	if err != nil {
@@ -66,7 +69,7 @@ func found(t *testing.T) *company {
 		}
 	})
 	c.jimm, err = dev.Start(t.Context(), dev.Options{
-		Dir: filepath.Join(dir, "jimm"), Juju: "sim", Stack: dev.StackReal, Repository: "../..", Out: os.Stderr,
+		Dir: filepath.Join(dir, "jimm"), Juju: "sim", Stack: services, Repository: "../..", Out: os.Stderr,
 		Log: slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {
@@ -224,6 +227,16 @@ func (c *company) credential(t *testing.T, alice *lab.CLI, f failure) {
 // call makes a request with the session that a juju client has.
 func (c *company) call(t *testing.T, cli *lab.CLI, facade string, version int, method string, args, result any) error {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	client := c.session(t, ctx, cli)
+	defer client.Close()
+	return client.Call(ctx, facade, version, "", method, args, result)
+}
+
+// session is a connection of a juju client that has logged in.
+func (c *company) session(t *testing.T, ctx context.Context, cli *lab.CLI) *rpc.Client {
+	t.Helper()
 	accounts, err := os.ReadFile(filepath.Join(cli.Data, "accounts.yaml"))
 	check(t, err)
 	token := regexp.MustCompile(`(?:access|session)-token: (\S+)`).FindSubmatch(accounts)
@@ -231,14 +244,11 @@ func (c *company) call(t *testing.T, cli *lab.CLI, facade string, version int, m
 		t.Fatal("the client has no session")
 	}
 	c.secrets["a session token"] = string(token[1])
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
 	conn, _, err := rpc.Dial(ctx, "wss://"+c.jimm.Address+"/api", nil, c.jimm.Client().Transport.(*http.Transport).TLSClientConfig, rpc.Options{})
 	check(t, err)
 	client := rpc.NewClient(conn)
-	defer client.Close()
 	check(t, client.Call(ctx, "Admin", 4, "", "LoginWithSessionToken", map[string]string{"client-id": "", "token": string(token[1]), "session-token": string(token[1])}, nil))
-	return client.Call(ctx, facade, version, "", method, args, result)
+	return client
 }
 
 // everyVaultSecret is all that JIMM keeps below a path, as text.
@@ -352,43 +362,50 @@ var prompt = regexp.MustCompile(`Please visit (\S+) and enter code (\S+) to log 
 // code is there, with a function that visits the page as somebody.
 func (c *company) logIn(t *testing.T, cli *lab.CLI, who idp.User, middle func(visit func(idp.User) error)) {
 	t.Helper()
+	c.prompted(t, cli, func(ctx context.Context, uri, code string) error {
+		visit := func(who idp.User) error {
+			ctx, cancel := context.WithTimeout(ctx, 4*time.Second)
+			defer cancel()
+			return idp.LogInDevice(ctx, c.jimm.Client(), uri, code, who.Email, who.Password)
+		}
+		if middle != nil {
+			middle(visit)
+		}
+		return c.eventually(func() error { return visit(who) })
+	}).says(t)
+}
+
+// prompted has juju log in, and calls answer when it prompts, which it does once.
+func (c *company) prompted(t *testing.T, cli *lab.CLI, answer func(ctx context.Context, uri, code string) error) *result {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
 	cmd, err := cli.Command(ctx, "login", c.jimm.Address, "-c", "jimm", "--no-prompt")
 	check(t, err)
 	reading, writing := io.Pipe()
 	cmd.Stdout, cmd.Stderr = writing, writing
+	began := time.Now()
 	check(t, cmd.Start())
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait(); _ = writing.Close() }()
 	var said bytes.Buffer
-	visited := make(chan error, 1)
+	answered := make(chan error, 1)
 	visits := 0
 	for lines := bufio.NewScanner(reading); lines.Scan(); {
 		said.WriteString(lines.Text() + "\n")
-		match := prompt.FindStringSubmatch(lines.Text())
-		if match == nil {
-			continue
+		if match := prompt.FindStringSubmatch(lines.Text()); match != nil {
+			visits++
+			go func() { answered <- answer(ctx, match[1], match[2]) }()
 		}
-		visits++
-		go func() {
-			visit := func(who idp.User) error {
-				ctx, cancel := context.WithTimeout(ctx, 4*time.Second)
-				defer cancel()
-				return idp.LogInDevice(ctx, c.jimm.Client(), match[1], match[2], who.Email, who.Password)
-			}
-			if middle != nil {
-				middle(visit)
-			}
-			visited <- c.eventually(func() error { return visit(who) })
-		}()
 	}
 	c.said.Write(said.Bytes())
 	c.lookAtArguments()
-	if err := <-ended; err != nil || visits != 1 {
-		t.Fatalf("juju login: %v after %d prompts\n%s", err, visits, said.String())
+	r := &result{"login:\n" + said.String(), <-ended, time.Since(began)}
+	if visits != 1 {
+		t.Fatalf("juju login: %v after %d prompts\n%s", r.err, visits, said.String())
 	}
-	check(t, <-visited)
+	check(t, <-answered)
+	return r
 }
 
 // eventually repeats what fails while a service wakes up.

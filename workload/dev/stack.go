@@ -78,6 +78,7 @@ type Stack struct {
 	Issuer, Dashboard string
 	Server            *server.Server
 	Store             *postgres.Store
+	Postgres          *cluster.Cluster
 	// Services are the real ones, nil if they are embedded.
 	Services *stack.Stack
 	// Lab is of the real controllers, Real and Simulated the controllers: one
@@ -215,6 +216,7 @@ func (s *Stack) startServer(ctx context.Context) error {
 		return err
 	}
 	s.postgres = pg
+	s.Postgres = pg
 	s.later(pg.Stop)
 	if err := pg.CreateDatabase(ctx, "jimm"); err != nil {
 		return err

@@ -92,8 +92,16 @@ func (s *Service) AwaitDevice(ctx context.Context, d *Device) (token string, u e
 	session, err := s.begin(ctx, p, estate.Session{
 		Kind: estate.SessionDevice, Expires: s.config.Now().Add(s.config.SessionLife), IdleLimit: s.config.SessionIdle,
 	})
-	if err != nil {
-		return "", estate.User{}, err
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		return "", estate.User{}, ctx.Err()
+	case estate.CodeOf(err) != "":
+		return "", estate.User{}, failed(err)
+	default:
+		s.config.Log.ErrorContext(ctx, "cannot finish a login by device", "error", err)
+		// Without this code clients go on to a login with a password.
+		return "", estate.User{}, &estate.Error{Code: CodeLoginFailed, Message: `cannot log in: JIMM's database does not answer; run "juju login" again in a minute`, Cause: err}
 	}
 	p.Session = session.ID
 	token, err = s.newToken(session)

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -43,6 +44,8 @@ type Cluster struct {
 	password string
 	lock     *os.File
 	server   *server
+	programs programs
+	options  Options
 }
 
 // Start starts the cluster in opts.Dir, first making it if there is none. A
@@ -65,17 +68,16 @@ func Start(ctx context.Context, opts Options) (_ *Cluster, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot start PostgreSQL: %w", err)
 	}
-	c := &Cluster{home: h, lock: lock}
+	c := &Cluster{home: h, lock: lock, options: opts}
 	defer func() {
 		if err != nil {
 			_ = lock.Close()
 		}
 	}()
-	programs, err := findPrograms(h.version())
-	if err != nil {
+	if c.programs, err = findPrograms(h.version()); err != nil {
 		return nil, err
 	}
-	if c.password, err = h.initialise(ctx, programs); err != nil {
+	if c.password, err = h.initialise(ctx, c.programs); err != nil {
 		return nil, err
 	}
 	if err := h.stopOrphan(ctx); err != nil {
@@ -84,7 +86,7 @@ func Start(ctx context.Context, opts Options) (_ *Cluster, err error) {
 	if err := h.removeSockets(); err != nil {
 		return nil, err
 	}
-	if err := c.launch(ctx, programs, opts); err != nil {
+	if err := c.launch(ctx); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -93,7 +95,7 @@ func Start(ctx context.Context, opts Options) (_ *Cluster, err error) {
 // launch starts the server and waits until it answers. A start can fail for
 // reasons that pass: another process took the port, or backends of a server
 // that was killed have not noticed yet.
-func (c *Cluster) launch(ctx context.Context, programs programs, opts Options) error {
+func (c *Cluster) launch(ctx context.Context) error {
 	const attempts = 5
 	for attempt := 1; ; attempt++ {
 		port, err := freePort()
@@ -101,15 +103,10 @@ func (c *Cluster) launch(ctx context.Context, programs programs, opts Options) e
 			return fmt.Errorf("cannot start PostgreSQL: %w", err)
 		}
 		c.port = port
-		c.server, err = c.home.serve(programs, port, opts)
-		if err != nil {
-			return err
-		}
-		err = c.awaitReady(ctx)
+		err = c.serve(ctx)
 		if err == nil {
 			return nil
 		}
-		c.server.stop(unix.SIGQUIT)
 		var exited *exitedError
 		if attempt == attempts || !errors.As(err, &exited) {
 			return fmt.Errorf("cannot start PostgreSQL in %s: %w", c.home.dir, err)
@@ -118,6 +115,17 @@ func (c *Cluster) launch(ctx context.Context, programs programs, opts Options) e
 			return err
 		}
 	}
+}
+
+// serve starts the server on the cluster's port.
+func (c *Cluster) serve(ctx context.Context) (err error) {
+	if c.server, err = c.home.serve(c.programs, c.port, c.options); err != nil {
+		return err
+	}
+	if err = c.awaitReady(ctx); err != nil {
+		_ = c.server.stop(unix.SIGQUIT)
+	}
+	return err
 }
 
 func (c *Cluster) awaitReady(ctx context.Context) error {
@@ -181,6 +189,45 @@ func (c *Cluster) exec(ctx context.Context, sql string) error {
 func (c *Cluster) Stop() error {
 	defer c.lock.Close()
 	return c.server.stop(unix.SIGINT)
+}
+
+// Down ends the server, for tests of what others do without it: in order, or as
+// a crash does. Up starts it again, where it was.
+func (c *Cluster) Down(crash bool) error {
+	if crash {
+		return c.server.stop(unix.SIGQUIT)
+	}
+	return c.server.stop(unix.SIGINT)
+}
+
+// Up starts a server again that is Down.
+func (c *Cluster) Up(ctx context.Context) error {
+	if err := c.serve(ctx); err != nil {
+		return fmt.Errorf("cannot start PostgreSQL in %s again: %w", c.home.dir, err)
+	}
+	return nil
+}
+
+// Freeze stops the server and all its sessions from doing anything: connections
+// stay, new ones are taken by the kernel, and nobody answers. Thaw has them go on.
+func (c *Cluster) Freeze() error { return c.signal(unix.SIGSTOP) }
+
+// Thaw ends a Freeze.
+func (c *Cluster) Thaw() error { return c.signal(unix.SIGCONT) }
+
+func (c *Cluster) signal(sig syscall.Signal) error {
+	// The one that makes new ones first.
+	all := []int{c.server.process.Pid}
+	others, err := c.home.processes()
+	if err != nil {
+		return err
+	}
+	for _, pid := range append(all, others...) {
+		if err := unix.Kill(pid, sig); err != nil && !errors.Is(err, unix.ESRCH) {
+			return fmt.Errorf("cannot send %v to PostgreSQL: %w", sig, err)
+		}
+	}
+	return nil
 }
 
 func pause(ctx context.Context, d time.Duration) error {
