@@ -194,18 +194,31 @@ func (j *JAAS) showController() *cobra.Command {
 }
 
 func (j *JAAS) setControllerDeprecated() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:               "set-controller-deprecated CONTROLLER",
-		Short:             "Give a controller no new models",
-		Long:              "Give a controller no new models, or with --undo give it some again. Its models stay and work on.",
-		Example:           "  jaas set-controller-deprecated blue\n  jaas set-controller-deprecated blue --undo",
-		Args:              Arguments("the name of a controller in JAAS"),
-		ValidArgsFunction: j.complete(j.completeControllers),
-	}
+	return j.changeDeprecated(&cobra.Command{
+		Use:   "set-controller-deprecated CONTROLLER",
+		Short: "Give a controller no new models",
+		Long: `Give a controller no new models. Its models stay and work on.
+jaas unset-controller-deprecated gives it new ones again.`,
+		Example: "  jaas set-controller-deprecated blue",
+	}, true)
+}
+
+func (j *JAAS) unsetControllerDeprecated() *cobra.Command {
+	return j.changeDeprecated(&cobra.Command{
+		Use:     "unset-controller-deprecated CONTROLLER",
+		Short:   "Give a deprecated controller new models again",
+		Long:    "Give a controller new models again, which set-controller-deprecated had ended.",
+		Example: "  jaas unset-controller-deprecated blue",
+	}, false)
+}
+
+// changeDeprecated makes cmd say whether a controller is deprecated.
+func (j *JAAS) changeDeprecated(cmd *cobra.Command, deprecated bool) *cobra.Command {
+	cmd.Args = Arguments("the name of a controller in JAAS")
+	cmd.ValidArgsFunction = j.complete(j.completeControllers)
 	out := j.NewOutput(cmd, "yaml", "json")
-	undo := cmd.Flags().Bool("undo", false, "give it new models again")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		request := params.SetControllerDeprecatedRequest{Name: args[0], Deprecated: !*undo}
+		request := params.SetControllerDeprecatedRequest{Name: args[0], Deprecated: deprecated}
 		return j.oneController(cmd.Context(), "SetControllerDeprecated", request, out)
 	}
 	return cmd

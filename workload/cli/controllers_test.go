@@ -177,7 +177,7 @@ func TestCommandsAboutOneController(t *testing.T) {
 		"jaas unregister-controller blue":                 {"RemoveController", map[string]any{"name": "blue", "force": false}},
 		"jaas unregister-controller blue --force -y":      {"RemoveController", map[string]any{"name": "blue", "force": true}},
 		"jaas set-controller-deprecated blue":             {"SetControllerDeprecated", map[string]any{"name": "blue", "deprecated": true}},
-		"jaas set-controller-deprecated --undo blue":      {"SetControllerDeprecated", map[string]any{"name": "blue", "deprecated": false}},
+		"jaas unset-controller-deprecated blue":           {"SetControllerDeprecated", map[string]any{"name": "blue", "deprecated": false}},
 		"jaas show-controller blue --format json":         {"ShowController", map[string]any{"controller-name": "blue"}},
 		"juju-jaas unregister-controller --force -y blue": {"RemoveController", map[string]any{"name": "blue", "force": true}},
 		"juju-set-controller-deprecated blue -c jaas":     {"SetControllerDeprecated", map[string]any{"name": "blue", "deprecated": true}},

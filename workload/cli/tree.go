@@ -43,6 +43,7 @@ func sections() []section {
 			{"", "add-controller", (*JAAS).addController},
 			{"unregister-controller", "remove-controller", (*JAAS).unregisterController},
 			{"set-controller-deprecated", "set-controller-deprecated", (*JAAS).setControllerDeprecated},
+			{"unset-controller-deprecated", "unset-controller-deprecated", (*JAAS).unsetControllerDeprecated},
 			{"overview", "overview", (*JAAS).overview},
 			{"juju-versions", "juju-versions", (*JAAS).jujuVersions},
 			{"jobs", "jobs", (*JAAS).jobs},
