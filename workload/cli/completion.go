@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/canonical/jimm-go-sdk/v3/api/params"
@@ -35,8 +36,14 @@ func (j *JAAS) complete(lists ...nameList) cobra.CompletionFunc {
 		}
 		ctx, cancel := context.WithTimeout(cmd.Context(), completionTime)
 		defer cancel()
-		return list(ctx), cobra.ShellCompDirectiveNoFileComp
+		return slices.DeleteFunc(list(ctx), unseemly), cobra.ShellCompDirectiveNoFileComp
 	}
+}
+
+// unseemly is a completion that a shell or a terminal would take for something else.
+func unseemly(text string) bool {
+	text = strings.Replace(text, "\t", " ", 1) // before its description
+	return printable(text) != text
 }
 
 // ask makes a call for a completion: it never asks for a login, and says nothing.

@@ -93,7 +93,7 @@ func (j *JAAS) connect(ctx context.Context) (*connection, error) {
 			account.User = conn.AuthTag().Id()
 		}
 		if err := j.Store.UpdateAccount(name, *account); err != nil {
-			fmt.Fprintf(j.Stderr, "WARNING cannot store the login, the next command will ask for it again: %v\n", err)
+			j.say("WARNING cannot store the login, the next command will ask for it again: %v\n", err)
 		}
 	}
 	return &connection{Connection: conn, jaas: j, name: name, others: j.knownJAAS(name)}, nil
@@ -107,7 +107,10 @@ type announcement struct {
 
 func (a *announcement) Write(text []byte) (int, error) {
 	a.before()
-	return a.Writer.Write(text)
+	if _, err := io.WriteString(a.Writer, printableLines(string(text))); err != nil {
+		return 0, err
+	}
+	return len(text), nil
 }
 
 // call calls a method of the JIMM facade.
@@ -117,7 +120,7 @@ func (c *connection) call(ctx context.Context, method string, args, result any) 
 	err := c.APICall(ctx, "JIMM", facadeVersion, "", method, args, result)
 	done()
 	if c.jaas.debug {
-		fmt.Fprintf(c.jaas.Stderr, "DEBUG JIMM(%d).%s of %s: %d ms\n", facadeVersion, method, c.name, time.Since(started).Milliseconds())
+		c.jaas.say("DEBUG JIMM(%d).%s of %s: %d ms\n", facadeVersion, method, c.name, time.Since(started).Milliseconds())
 	}
 	switch code := params.ErrCode(err); {
 	case err == nil:

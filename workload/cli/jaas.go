@@ -72,19 +72,32 @@ func (j *JAAS) Main(ctx context.Context, args []string) int {
 	switch {
 	case code == ExitOK:
 	case code == ExitUsage:
-		fmt.Fprintf(j.Stderr, "ERROR %s\nSee \"%s --help\".\n", j.spell(err.Error()), cmd.CommandPath())
+		j.say("ERROR %s\nSee \"%s --help\".\n", j.spell(err.Error()), cmd.CommandPath())
 	case ctx.Err() != nil:
-		fmt.Fprintln(j.Stderr, "ERROR interrupted")
+		j.say("ERROR interrupted\n")
 		code = ExitFailure
 	case err.Error() != "":
-		fmt.Fprintf(j.Stderr, "ERROR %s\n", j.spell(err.Error()))
+		j.say("ERROR %s\n", j.spell(err.Error()))
 	}
 	return code
 }
 
 // hint tells a person something that is not the result.
 func (j *JAAS) hint(format string, args ...any) {
-	fmt.Fprintln(j.Stderr, j.spell(fmt.Sprintf(format, args...)))
+	j.say("%s\n", j.spell(fmt.Sprintf(format, args...)))
+}
+
+// sayAtMost is how long what is said may be, in bytes: an error may cite an argument
+// of a megabyte.
+const sayAtMost = 4 << 10
+
+// say writes to Stderr. What comes from elsewhere does no more there than show.
+func (j *JAAS) say(format string, args ...any) {
+	text := printableLines(fmt.Sprintf(format, args...))
+	if len(text) > sayAtMost {
+		text = strings.ToValidUTF8(text[:sayAtMost], "") + "…\n"
+	}
+	fmt.Fprint(j.Stderr, text)
 }
 
 const jaasLong = `Administer JAAS: its controllers, its models, and who may do what.

@@ -1,12 +1,16 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"slices"
 	"strings"
+	"syscall"
+	"unicode/utf16"
 
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/yaml"
@@ -15,6 +19,7 @@ import (
 // Output is how and where a command prints its result.
 type Output struct {
 	Format, File string
+	file         *os.File
 	stdout       io.Writer
 	getenv       func(string) string
 }
@@ -31,9 +36,34 @@ func (j *JAAS) NewOutput(cmd *cobra.Command, formats ...string) *Output {
 		if !slices.Contains(formats, o.Format) {
 			return UsageError(fmt.Sprintf("unknown format %q, want %s", o.Format, strings.Join(formats, ", ")))
 		}
-		return nil
+		return o.open()
 	}
 	return o
+}
+
+// open finds out that the file can be written before the command changes anything:
+// its result may be there only once. What the file has stays until then.
+func (o *Output) open() (err error) {
+	if o.File == "" {
+		return nil
+	}
+	if o.file, err = os.OpenFile(o.File, os.O_WRONLY|os.O_CREATE, 0o644); err != nil {
+		return fmt.Errorf("cannot write the result: %w", err)
+	}
+	return nil
+}
+
+// write puts the result in place of what the file had.
+func (o *Output) write(text []byte) error {
+	err := o.file.Truncate(0)
+	var path *os.PathError
+	if errors.As(err, &path) && errors.Is(path.Err, syscall.EINVAL) {
+		err = nil // a pipe or a device has nothing to replace
+	}
+	if err == nil {
+		_, err = o.file.Write(text)
+	}
+	return errors.Join(err, o.file.Close())
 }
 
 // Tabular tells that the result is for people.
@@ -46,7 +76,7 @@ func (o *Output) Print(value any, fill func(*Table)) error {
 	switch o.Format {
 	case "json":
 		if text, err = json.MarshalIndent(value, "", "  "); err == nil {
-			text = append(text, '\n')
+			text = append(escaped(text), '\n')
 		}
 	case "yaml":
 		text, err = yaml.Marshal(value)
@@ -59,13 +89,28 @@ func (o *Output) Print(value any, fill func(*Table)) error {
 		return fmt.Errorf("cannot format the result: %w", err)
 	}
 	if o.File != "" {
-		if err := os.WriteFile(o.File, text, 0o644); err != nil {
+		if err := o.write(text); err != nil {
 			return fmt.Errorf("cannot write the result: %w", err)
 		}
 		return nil
 	}
 	_, err = o.stdout.Write(text)
 	return err
+}
+
+// escaped is JSON in which a terminal just shows the strings, too.
+func escaped(text []byte) []byte {
+	var b bytes.Buffer
+	for _, r := range string(text) {
+		if r == '\n' || !unseen(r) {
+			b.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.AppendRune(nil, r) {
+			fmt.Fprintf(&b, "\\u%04x", unit)
+		}
+	}
+	return b.Bytes()
 }
 
 // readInput reads a file of YAML or JSON into value, which has JSON tags; "-"

@@ -36,7 +36,7 @@ func (p *Prompt) Confirm(format string, args ...any) error {
 			return nil
 		}
 	}
-	fmt.Fprintf(p.jaas.Stderr, "WARNING %s\nContinue [y/N]? ", fmt.Sprintf(format, args...))
+	p.jaas.say("WARNING %s\nContinue [y/N]? ", fmt.Sprintf(format, args...))
 	line, err := bufio.NewReader(io.LimitReader(p.jaas.Stdin, 100)).ReadString('\n')
 	if !isTerminal(p.jaas.Stdin) {
 		fmt.Fprintln(p.jaas.Stderr) // nobody has typed a newline

@@ -21,7 +21,7 @@ func TestATableIsAlignedWhateverItsCellsHave(t *testing.T) {
 			}
 			got = strings.NewReplacer(green, "", red, "", plain, "").Replace(got)
 		}
-		want := "Name     State  Note\ngrößer   up     -\nx[2Jy z  down   3\n"
+		want := "Name          State  Note\ngrößer        up     -\nx\\x1b[2Jy\\nz  down   3\n"
 		if got != want {
 			t.Errorf("got:\n%s\nwant:\n%s", got, want)
 		}

@@ -30,6 +30,3 @@ func (s *Stack) UnitEnvironment() (_ map[string]string, stop func(), err error) 
 		"OPENFGA_HOST": host, "OPENFGA_PORT": port, "OPENFGA_LIST_OBJECTS_MAX_RESULTS": "0",
 	}, fga.Close, err
 }
-
-// PermissionsDSN is the database that the stack's OpenFGA keeps relations in.
-func (s *Stack) PermissionsDSN() string { return s.postgres.DSN("openfga") }

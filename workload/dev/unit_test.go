@@ -28,6 +28,10 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	if err := trustTestServers(binDir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	code := m.Run()
 	os.RemoveAll(binDir)
 	os.Exit(code)
@@ -78,12 +82,25 @@ func startUnit(t *testing.T, s *dev.Stack) *unit {
 		t.Fatal(err)
 	}
 	t.Cleanup(stop)
-	u := &unit{address: freeAddress(t), internal: freeAddress(t), environ: environ, log: &journal{}}
-	environ["JIMM_DNS_NAME"], environ["JIMM_LISTEN_ADDR"], environ["JIMM_INTERNAL_LISTEN_ADDR"] = u.address, u.address, u.internal
-	environ["JIMM_ADMINS"] = robot
+	environ["JIMM_ADMINS"], environ["JIMM_CROSS_MODEL_QUERY_TIMEOUT"] = robot, "2s"
+	for range 5 {
+		u := &unit{address: freeAddress(t), internal: freeAddress(t), environ: environ, log: &journal{}}
+		environ["JIMM_DNS_NAME"], environ["JIMM_LISTEN_ADDR"], environ["JIMM_INTERNAL_LISTEN_ADDR"] = u.address, u.address, u.internal
+		if u.start(t) {
+			return u
+		}
+	}
+	t.Fatal("others take every address that was free")
+	return nil
+}
+
+// start starts the program, and reports whether it could; if not somebody else has
+// taken its address meanwhile.
+func (u *unit) start(t *testing.T) bool {
+	t.Helper()
 	cmd := exec.Command(program(t, "jimmsrv"))
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
-	for name, value := range environ {
+	for name, value := range u.environ {
 		cmd.Env = append(cmd.Env, name+"="+value)
 	}
 	cmd.Stdout, cmd.Stderr = u.log, u.log
@@ -92,6 +109,20 @@ func startUnit(t *testing.T, s *dev.Stack) *unit {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
+	for deadline := time.Now().Add(time.Minute); u.ready(t.Context()) != nil; time.Sleep(50 * time.Millisecond) {
+		select {
+		case err := <-ended:
+			if strings.Contains(u.log.text(), "address already in use") {
+				return false
+			}
+			t.Fatalf("jimmsrv ended at once: %v\n%s", err, u.log.tail(20))
+		default:
+		}
+		if time.Now().After(deadline) {
+			_ = cmd.Process.Kill()
+			t.Fatalf("jimmsrv is not ready: %v\n%s", <-ended, u.log.tail(20))
+		}
+	}
 	t.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		select {
@@ -107,21 +138,7 @@ func startUnit(t *testing.T, s *dev.Stack) *unit {
 			t.Logf("the log of jimmsrv:\n%s", u.log.tail(20))
 		}
 	})
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
-		err := u.ready(t.Context())
-		if err == nil {
-			return u
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("jimmsrv is not ready: %v", err)
-		}
-		select {
-		case err := <-ended:
-			ended <- err
-			t.Fatalf("jimmsrv ended at once: %v\n%s", err, u.log.tail(20))
-		default:
-		}
-	}
+	return true
 }
 
 func (u *unit) ready(ctx context.Context) error {

@@ -2,6 +2,7 @@ package facade
 
 import (
 	"maps"
+	"reflect"
 	"slices"
 )
 
@@ -15,4 +16,9 @@ func Served() map[string]map[int][]string {
 		}
 	}
 	return all
+}
+
+// Parameters is the type of a method's parameters, nil if it has none.
+func Parameters(name string, version int, method string) reflect.Type {
+	return facades[name][version][method].params
 }

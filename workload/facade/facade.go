@@ -9,6 +9,7 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"reflect"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -63,15 +64,20 @@ func (s *Server) Connect(id string, servers [][]params.HostPort, cookie string) 
 	return &Connection{server: s, ID: id, Servers: servers, admin: NewAdmin(s.Logins, cookie)}
 }
 
-// method answers one request; p is its parameters as JSON, or nil.
-type method func(ctx context.Context, c *Connection, id string, p json.RawMessage) (any, error)
+// method answers one request.
+type method struct {
+	// serve gets the id of an object, and the parameters as JSON, or nil.
+	serve func(ctx context.Context, c *Connection, id string, p json.RawMessage) (any, error)
+	// params is the type of the parameters, nil if there are none.
+	params reflect.Type
+}
 
 // methods are those of one version of a facade.
 type methods map[string]method
 
 // call makes a method of a function with typed parameters and result.
 func call[P, R any](f func(context.Context, *Connection, P) (R, error)) method {
-	return func(ctx context.Context, c *Connection, _ string, raw json.RawMessage) (any, error) {
+	serve := func(ctx context.Context, c *Connection, _ string, raw json.RawMessage) (any, error) {
 		var p P
 		if len(raw) > 0 {
 			if err := json.Unmarshal(raw, &p); err != nil {
@@ -80,19 +86,25 @@ func call[P, R any](f func(context.Context, *Connection, P) (R, error)) method {
 		}
 		return f(ctx, c, p)
 	}
+	return method{serve, reflect.TypeFor[P]()}
 }
 
 // ask makes a method of a function without parameters.
 func ask[R any](f func(context.Context, *Connection) (R, error)) method {
-	return func(ctx context.Context, c *Connection, _ string, _ json.RawMessage) (any, error) {
-		return f(ctx, c)
-	}
+	return onObject(func(ctx context.Context, c *Connection, _ string) (any, error) { return f(ctx, c) })
+}
+
+// onObject makes a method of a function whose only parameter is an object's id.
+func onObject(f func(ctx context.Context, c *Connection, id string) (any, error)) method {
+	return method{serve: func(ctx context.Context, c *Connection, id string, _ json.RawMessage) (any, error) {
+		return f(ctx, c, id)
+	}}
 }
 
 // refuse makes a method that says why it is not there.
 func refuse(code, why string) method {
 	err := estate.Errorf(code, "%s", why)
-	return func(context.Context, *Connection, string, json.RawMessage) (any, error) { return nil, err }
+	return onObject(func(context.Context, *Connection, string) (any, error) { return nil, err })
 }
 
 // also returns m with more methods, or others of the same name.
@@ -170,7 +182,7 @@ func (c *Connection) serve(ctx context.Context, r *rpc.Request) (any, error) {
 	if !ok {
 		return nil, estate.Errorf(estate.CodeNotImplemented, "no such request - method %s(%d).%s is not implemented", r.Type, r.Version, clip(r.Method))
 	}
-	return m(ctx, c, r.ID, r.Params)
+	return m.serve(ctx, c, r.ID, r.Params)
 }
 
 var (

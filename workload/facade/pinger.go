@@ -1,11 +1,8 @@
 package facade
 
-import (
-	"context"
-	"encoding/json"
-)
+import "context"
 
 var pingerMethods = methods{
-	"Ping": func(context.Context, *Connection, string, json.RawMessage) (any, error) { return nil, nil },
-	"Stop": func(context.Context, *Connection, string, json.RawMessage) (any, error) { return nil, nil },
+	"Ping": onObject(func(context.Context, *Connection, string) (any, error) { return nil, nil }),
+	"Stop": onObject(func(context.Context, *Connection, string) (any, error) { return nil, nil }),
 }

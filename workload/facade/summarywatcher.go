@@ -2,7 +2,6 @@ package facade
 
 import (
 	"context"
-	"encoding/json"
 	"strconv"
 	"sync"
 
@@ -77,17 +76,17 @@ func (w *watchers) close() {
 // summaryWatcherMethods are facade ModelSummaryWatcher; the id of a request is
 // that of the watcher.
 var summaryWatcherMethods = methods{
-	"Next": func(ctx context.Context, c *Connection, id string, _ json.RawMessage) (any, error) {
+	"Next": onObject(func(ctx context.Context, c *Connection, id string) (any, error) {
 		watcher, err := c.watchers.get(id)
 		if err != nil {
 			return nil, err
 		}
 		models, err := watcher.Next(ctx)
 		return params.SummaryWatcherNextResults{Models: models}, err
-	},
-	"Stop": func(_ context.Context, c *Connection, id string, _ json.RawMessage) (any, error) {
+	}),
+	"Stop": onObject(func(_ context.Context, c *Connection, id string) (any, error) {
 		return struct{}{}, c.watchers.stop(id)
-	},
+	}),
 }
 
 func watchModelSummaries(ctx context.Context, c *Connection) (params.SummaryWatcherID, error) {

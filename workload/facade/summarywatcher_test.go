@@ -34,7 +34,7 @@ func TestWatchersEndWithTheirConnection(t *testing.T) {
 	if err := c.watchers.stop(last); !estate.Is(err, estate.CodeNotFound) {
 		t.Errorf("a watcher that is stopped is stopped again with %v", err)
 	}
-	if _, err := summaryWatcherMethods["Next"](t.Context(), c, last, nil); !estate.Is(err, estate.CodeNotFound) {
+	if _, err := summaryWatcherMethods["Next"].serve(t.Context(), c, last, nil); !estate.Is(err, estate.CodeNotFound) {
 		t.Errorf("a watcher that is stopped is asked with %v", err)
 	}
 	first, err := c.watchers.get("1")

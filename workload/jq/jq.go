@@ -14,8 +14,10 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"jimm/workload/estate"
 )
@@ -179,9 +181,19 @@ func (w *worker) answer(limit int) (answer, error) {
 		return answer{}, err
 	}
 	if a.Invalid != "" {
-		return answer{}, estate.Errorf(estate.CodeBadRequest, "%s", a.Invalid)
+		return answer{}, estate.Errorf(estate.CodeBadRequest, "%s", plain(a.Invalid))
 	}
 	return a, nil
+}
+
+// plain puts marks in place of the control characters that an error cites.
+func plain(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
 }
 
 func (w *worker) stop() {
