@@ -183,10 +183,11 @@ func (p *prometheus) firing(alert string, labels map[string]string) {
 	})
 }
 
-// expressions are all that dashboards and rules ask for, by where they stand.
-func expressions(t *testing.T) map[string]string {
+// expressions are all that dashboards and rules ask of Prometheus, and of Loki, by
+// where they stand.
+func expressions(t *testing.T) (all, logs map[string]string) {
 	t.Helper()
-	all := map[string]string{}
+	all, logs = map[string]string{}, map[string]string{}
 	var rules struct {
 		Groups []struct {
 			Rules []struct{ Alert, Expr string }
@@ -232,15 +233,62 @@ func expressions(t *testing.T) map[string]string {
 				t.Errorf("panel %q of %s has no description or asks for nothing", panel.Title, dashboard.Title)
 			}
 			for i, target := range panel.Targets {
-				if target.Datasource.UID != "${prometheusds}" {
+				of := all
+				switch target.Datasource.UID {
+				case "${prometheusds}":
+				case "${lokids}":
+					of = logs
+				default:
 					t.Errorf("panel %q asks %q", panel.Title, target.Datasource.UID)
 				}
-				all[fmt.Sprintf("%s: %s %d", dashboard.Title, panel.Title, i)] = strings.NewReplacer(
+				of[fmt.Sprintf("%s: %s %d", dashboard.Title, panel.Title, i)] = strings.NewReplacer(
 					"$__rate_interval", "1m", "$instance", ".*", "$controller", ".*").Replace(target.Expr)
 			}
 		}
 	}
-	return all
+	return all, logs
+}
+
+var (
+	logParts = regexp.MustCompile(`\| json ((?:\w+="\w+"(?:, )?)+)`)
+	logPart  = regexp.MustCompile(`(\w+)="(\w+)"`)
+	logLabel = regexp.MustCompile(`\| (\w+)(?:=~|!=)|by \((\w+)\)`)
+)
+
+// checkLogQueries looks whether a log has all the keys that queries of Loki take from
+// its lines, and whether they use only what they take.
+func checkLogQueries(t *testing.T, queries map[string]string, log string) {
+	t.Helper()
+	if len(queries) < 5 {
+		t.Fatalf("only %d queries of the log found", len(queries))
+	}
+	keys := map[string]bool{}
+	for line := range strings.Lines(log) {
+		var about map[string]any
+		decode(t, line, &about)
+		for key := range about {
+			keys[key] = true
+		}
+	}
+	for where, query := range queries {
+		taken := map[string]bool{}
+		stage := logParts.FindStringSubmatch(query)
+		if stage == nil || strings.Count(query, "(") != strings.Count(query, ")") || !strings.Contains(query, "{$stream} | json") {
+			t.Errorf("%s takes nothing from the lines of JIMM: %s", where, query)
+			continue
+		}
+		for _, part := range logPart.FindAllStringSubmatch(stage[1], -1) {
+			taken[part[1]] = true
+			if !keys[part[2]] {
+				t.Errorf("%s wants %q, which no line of the log has", where, part[2])
+			}
+		}
+		for _, used := range logLabel.FindAllStringSubmatch(query, -1) {
+			if label := used[1] + used[2]; !taken[label] {
+				t.Errorf("%s uses %q without taking it from the line: %s", where, label, query)
+			}
+		}
+	}
 }
 
 var metricName = regexp.MustCompile(`\b(?:jimm|process|go)_[a-z_]+\b|\bup\b`)
@@ -270,7 +318,7 @@ func TestPrometheusReadsWhatWeShip(t *testing.T) {
 	p := w.startPrometheus(u)
 
 	t.Run("every metric that is asked for is there", func(t *testing.T) {
-		asked := expressions(t)
+		asked, _ := expressions(t)
 		if len(asked) < 40 {
 			t.Fatalf("only %d expressions found", len(asked))
 		}
@@ -349,4 +397,8 @@ func TestPrometheusReadsWhatWeShip(t *testing.T) {
 	w.startOpenFGA(w.fgaDSN)
 	u.kill()
 	p.firing("JimmDown", map[string]string{"instance": u.internal})
+	t.Run("every key that is asked for is in the log", func(t *testing.T) {
+		_, queries := expressions(t)
+		checkLogQueries(t, queries, u.log.text())
+	})
 }
