@@ -105,6 +105,9 @@ type Config struct {
 	// Observe is told when somebody comes to log in; the function it returns is
 	// called with how that ended. Optional.
 	Observe func(ctx context.Context, modelUUID string) (context.Context, func(error))
+	// Forward is told of each request that is passed on; the function it returns, if
+	// any, is called when its reply has come, with the code of its error. Optional.
+	Forward func(ctx context.Context, r *rpc.Request, modelUUID string) (replied func(code string))
 	// Log, Now and NewID (of a conversation) are optional.
 	Log   *slog.Logger
 	Now   func() time.Time

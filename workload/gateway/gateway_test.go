@@ -58,7 +58,7 @@ type controller struct {
 	wait   sync.WaitGroup
 }
 
-func startController(t *testing.T) *controller {
+func startController(t testing.TB) *controller {
 	c := &controller{done: map[string]int{}, events: make(chan string, 10)}
 	c.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c.wait.Add(1)
@@ -284,7 +284,7 @@ func (l *logBuffer) Write(p []byte) (int, error) {
 }
 
 // start runs a gateway in front of a controller.
-func start(t *testing.T, change func(*Config)) (*world, string) {
+func start(t testing.TB, change func(*Config)) (*world, string) {
 	t.Helper()
 	w := &world{controller: startController(t), may: map[string]string{}, release: make(chan struct{})}
 	log := &logBuffer{}
@@ -316,7 +316,7 @@ func start(t *testing.T, change func(*Config)) (*world, string) {
 	return w, "ws" + strings.TrimPrefix(server.URL, "http")
 }
 
-func dial(t *testing.T, url string) *rpc.Client {
+func dial(t testing.TB, url string) *rpc.Client {
 	t.Helper()
 	conn, _, err := rpc.Dial(t.Context(), url, nil, nil, rpc.Options{})
 	if err != nil {
@@ -328,7 +328,7 @@ func dial(t *testing.T, url string) *rpc.Client {
 }
 
 // login gives a client that is logged in to the model.
-func login(t *testing.T, url string) *rpc.Client {
+func login(t testing.TB, url string) *rpc.Client {
 	t.Helper()
 	client := dial(t, url+"/model/"+modelUUID+"/api")
 	if err := client.Call(t.Context(), "Admin", 4, "", "LoginWithSessionToken", map[string]string{"session-token": "good"}, nil); err != nil {

@@ -96,6 +96,8 @@ type call struct {
 	// replay gets the reply, in place of the client, while widening.
 	replay          chan *rpc.Frame
 	widening, audit bool
+	// replied is told the code of the reply, where somebody wants it.
+	replied func(code string)
 }
 
 // drop gives up one hold on the frame. The session's mu must be held.
@@ -136,6 +138,11 @@ func (s *session) run() {
 	s.cancel()
 	s.end()
 	s.tasks.Wait()
+	for _, c := range s.pending { // the client has left before the reply
+		if c.replied != nil {
+			c.replied(estate.CodeConnectionFailed)
+		}
+	}
 }
 
 // end closes everything the session holds. The client's own connection was
@@ -460,6 +467,9 @@ func (s *session) forward(primary *link, frame *rpc.Frame, req *rpc.Request) boo
 		c.holders = 2
 		s.retained += c.size
 	}
+	if s.g.Forward != nil && c.size > 0 {
+		c.replied = s.g.Forward(s.ctx, req, s.modelUUID)
+	}
 	s.pending[c.id] = c
 	var others []*link
 	if ping && s.wide.used {
@@ -576,9 +586,7 @@ func (s *session) answer(l *link, frame *rpc.Frame, head *rpc.ReplyHead) error {
 	if l.number != 0 {
 		out = l.markObjects(out)
 	}
-	if c.audit {
-		s.recordReply(c.id, c.facade, c.version, c.object, c.method, head.Error, head.ErrorCode)
-	}
+	s.finished(c, head.Error, head.ErrorCode)
 	err := s.client.WriteFrame(out)
 	frame.Release()
 	return err
@@ -625,9 +633,7 @@ func (s *session) fail(l *link, cause error) {
 // lost answers a request whose reply will not come.
 func (s *session) lost(c *call) {
 	err := connectionLost(s.route.Controller.Name)
-	if c.audit {
-		s.recordReply(c.id, c.facade, c.version, c.object, c.method, err.Message, err.Code)
-	}
+	s.finished(c, err.Message, err.Code)
 	_ = rpc.WriteError(s.client, c.id, err) // the reader sees that the client is gone
 }
 
@@ -659,6 +665,16 @@ func (s *session) recordReply(id uint64, facade string, version int, object, met
 		Facade: facade, Method: method, Version: version, ObjectID: object,
 		User: user, Model: s.modelUUID, ModelName: model, IsResponse: true, Error: errText, ErrorCode: code,
 	})
+}
+
+// finished says how a request that was forwarded has ended.
+func (s *session) finished(c *call, errText, code string) {
+	if c.audit {
+		s.recordReply(c.id, c.facade, c.version, c.object, c.method, errText, code)
+	}
+	if c.replied != nil {
+		c.replied(code)
+	}
 }
 
 // names are the user's and the model's, empty before the login.

@@ -153,9 +153,7 @@ func (s *session) widen(c *call, l *link, frame *rpc.Frame) {
 	ended := s.ended
 	s.remove(c)
 	s.mu.Unlock()
-	if c.audit {
-		s.recordReply(c.id, c.facade, c.version, c.object, c.method, head.Error, head.ErrorCode)
-	}
+	s.finished(c, head.Error, head.ErrorCode)
 	if !ended {
 		_ = s.client.WriteFrame(out) // the reader sees that the client is gone
 	}

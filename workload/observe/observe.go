@@ -34,18 +34,20 @@ type Instruments struct {
 	families
 	registry *prometheus.Registry
 	tracer   trace.Tracer
+	tracing  bool
 	log      *slog.Logger
 }
 
 // New makes the instruments of one process.
 func New(o Options) *Instruments {
-	if o.Traces == nil {
+	tracing := o.Traces != nil
+	if !tracing {
 		o.Traces = noop.NewTracerProvider()
 	}
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	i := &Instruments{log: o.Log, registry: prometheus.NewRegistry(), tracer: o.Traces.Tracer("jimm")}
+	i := &Instruments{log: o.Log, registry: prometheus.NewRegistry(), tracer: o.Traces.Tracer("jimm"), tracing: tracing}
 	i.families = newFamilies(i.registry)
 	i.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	i.buildInfo.WithLabelValues(o.Version, o.Commit).Set(1)

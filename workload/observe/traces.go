@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
@@ -43,6 +44,27 @@ func (i *Instruments) Admission(ctx context.Context, modelUUID string) (context.
 		ctx = trace.ContextWithSpanContext(ctx, trace.SpanContext{})
 	}
 	return i.span(ctx, "jimm.model-proxy", incoming, attribute.String("jimm.model", modelUUID))
+}
+
+// Forward traces the requests that pass through to a model. It returns nil if nothing
+// is traced, so that they cost nothing then.
+func (i *Instruments) Forward() func(ctx context.Context, r *rpc.Request, modelUUID string) (replied func(code string)) {
+	if !i.tracing {
+		return nil
+	}
+	return func(ctx context.Context, r *rpc.Request, modelUUID string) func(string) {
+		_, span := i.tracer.Start(fromRequest(ctx, r), "jimm.model-request", trace.WithSpanKind(incoming))
+		if !span.IsRecording() {
+			return nil
+		}
+		span.SetAttributes(attribute.String("jimm.facade", r.Type), attribute.String("jimm.method", r.Method), attribute.String("jimm.model", modelUUID))
+		return func(code string) {
+			if code != "" {
+				span.SetStatus(codes.Error, code)
+			}
+			span.End()
+		}
+	}
 }
 
 // fromRequest goes on with the trace that a client's request is part of.

@@ -176,6 +176,7 @@ func New(ctx context.Context, c Config, a Adapters) (*Server, error) {
 		Holds:          e,
 		Recorder:       records,
 		Observe:        watch.Admission,
+		Forward:        watch.Forward(),
 		ControllerUUID: c.UUID,
 		CheckOrigin:    origins.CheckUpgrade,
 		Log:            c.Log,
