@@ -38,6 +38,9 @@ func (j *JAAS) rotateKeys() *cobra.Command {
 day, so that no controller refuses it; the table says when. Nobody notices, and
 asking again before then changes nothing. Keys change by themselves every 30 days.
 
+This is how to rotate keys whenever you can log in. Where that does not work, jimmctl
+rotate-signing-keys does the same on a machine that has the server's settings.
+
 With --emergency, for keys that somebody else has seen, all keys are replaced at
 once. It costs this: until a controller has asked for the new keys, which it does
 within an hour and a quarter, or when it is restarted, nobody can log in to it

@@ -20,13 +20,15 @@ import (
 func rotateSigningKeys(j *cli.JAAS) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rotate-signing-keys",
-		Short: "Begin to sign with the next key, on the machine of the server",
-		Long: `Begin to sign with the next key, on the machine of the server.
+		Short: "Rotate keys without a login, with the server's settings",
+		Long: `Rotate keys without a login, with the server's settings.
 
-It does what rotate-keys does, without a login: it needs the variables JIMM_DSN and
-JIMM_SECRET_STORAGE_KEYS of jimmsrv's environment. The next key signs as soon as it
-has been public for a day, and what the old one has signed stays valid, so nobody
-notices.`,
+Use jimmctl rotate-keys if you can log in. This is for when you cannot, or when no
+server runs, and for programs beside the server such as its charm. It does what
+rotate-keys does (without --emergency): the next key signs as soon as it has been
+public for a day, and what the old one has signed stays valid, so nobody notices.
+
+It needs the settings that jimmsrv has, in the same variables.`,
 		Example: "  jimmctl rotate-signing-keys",
 		Args:    cli.Arguments(),
 	}
