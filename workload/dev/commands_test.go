@@ -307,6 +307,7 @@ func (t *terminal) commandCases() []commandCase {
 
 		{line: "doctor", only: cli.Jimmctl, operator: true, prints: "openfga", keys: "detail milliseconds name verdict"},
 		{line: "migrate-database", only: cli.Jimmctl, operator: true, prints: "false", table: "Before Newest Migrated", keys: "migrated newest version"},
+		{line: "move-secrets", only: cli.Jimmctl, operator: true, prints: "false", table: "Place Moved Deleted Resealed Turned~back", keys: "deleted moved place resealed turned-back"},
 		{line: "rotate-signing-keys", only: cli.Jimmctl, operator: true, prints: "signs", table: "Key State Signs~from", keys: "id signs-from state"},
 	}
 }

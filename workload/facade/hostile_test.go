@@ -168,9 +168,9 @@ func TestNoParametersDoHarm(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(served)) {
 		version := slices.Max(slices.Collect(maps.Keys(served[name])))
 		for _, method := range served[name][version] {
-			h := &harm{wire: w, facade: name, version: version, method: method, limit: 20}
+			h := &harm{wire: w, facade: name, version: version, method: method, limit: 10}
 			if name == "JIMM" {
-				h.limit = 150
+				h.limit = 80
 			}
 			t.Run(name+"."+method, func(t *testing.T) {
 				h.t = t
