@@ -72,11 +72,6 @@ integration: ## tests with real juju clients and controllers (root, Debian; buil
 	integration/peers/build.sh >/dev/null
 	$(integration_test) -v $(integration)
 
-.PHONY: real-charm
-real-charm: ## deploy the charm on a real controller's machine (as integration; minutes long, and not yet green to its end)
-	integration/peers/build.sh >/dev/null
-	$(GO) test -tags integration,realcharm -count=1 -timeout 30m -v -run TestRealJujuDeploysTheCharm ./integration/charm
-
 .PHONY: compatibility
 compatibility: ## make the table of what each juju client does through JIMM anew (as integration)
 	integration/peers/build.sh >/dev/null

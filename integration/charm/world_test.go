@@ -43,7 +43,13 @@ import (
 	"jimm/workload/postgres/cluster"
 )
 
-func TestMain(m *testing.M) { os.Exit(cluster.RunTests(m)) }
+func TestMain(m *testing.M) {
+	code := cluster.RunTests(m)
+	_ = os.RemoveAll(programsDir)
+	os.Exit(code)
+}
+
+var programsDir string
 
 // programs are what the tests run, built once.
 var programs = sync.OnceValues(func() (map[string]string, error) {
@@ -60,9 +66,10 @@ var programs = sync.OnceValues(func() (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	programsDir = dir
 	for _, pkg := range []string{"charm/cmd/dispatch", "charm/simulator/cmd/hooktool", "workload/cmd/jimmsrv", "workload/cmd/jimmctl", "integration/charm/standin"} {
 		name := filepath.Base(pkg)
-		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s", "-o", filepath.Join(dir, name), "jimm/"+pkg)
+		cmd := exec.Command("go", "build", "-buildvcs=false", "-ldflags=-s", "-o", filepath.Join(dir, name), "jimm/"+pkg)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("cannot build %s: %w: %s", name, err, out)
@@ -167,6 +174,16 @@ func (s *services) certificate() tls.Certificate {
 		s.t.Fatal(err)
 	}
 	return c
+}
+
+// caFile is a file with the certificate of the authority.
+func (s *services) caFile() string {
+	s.t.Helper()
+	file := filepath.Join(s.dir, "ca.pem")
+	if err := os.WriteFile(file, []byte(s.ca.CA()), 0o644); err != nil {
+		s.t.Fatal(err)
+	}
+	return file
 }
 
 func (s *services) listen() net.Listener {
@@ -577,15 +594,11 @@ func (w *world) login() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	ca := filepath.Join(w.dir, "ca.pem")
-	if err := os.WriteFile(ca, []byte(w.ca.CA()), 0o644); err != nil {
-		w.t.Fatal(err)
-	}
 	data, err := os.MkdirTemp(w.dir, "cli")
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	cli := &lab.CLI{Path: w.bin["juju41"], Data: data, Env: []string{"SSL_CERT_FILE=" + ca, "JUJU_CLIENT_ID=ci", "JUJU_CLIENT_SECRET=ci-secret"}}
+	cli := &lab.CLI{Path: w.bin["juju41"], Data: data, Env: []string{"SSL_CERT_FILE=" + w.caFile(), "JUJU_CLIENT_ID=ci", "JUJU_CLIENT_SECRET=ci-secret"}}
 	args := strings.Fields(info["login"])
 	w.eventually("juju logs in", func() error {
 		_, err := cli.Run(w.t.Context(), append(args[1:], "--no-prompt")...)
