@@ -38,11 +38,11 @@ func (e *Estate) AddCloud(ctx context.Context, u User, args params.AddCloudArgs)
 	}
 	hostCloud, err := e.cloudForModel(ctx, u, host)
 	if err != nil {
-		return reword(err, "cannot add cloud %q", args.Name)
+		return reword(err, "cannot add cloud %q", clip(args.Name))
 	}
 	candidates, err := e.candidates(ctx, u, hostCloud, region, "")
 	if err != nil {
-		return reword(err, "cannot add cloud %q", args.Name)
+		return reword(err, "cannot add cloud %q", clip(args.Name))
 	}
 	return e.addCloudTo(ctx, u, candidates[0].controller, args)
 }
