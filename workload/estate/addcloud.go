@@ -78,20 +78,20 @@ func (e *Estate) addCloudTo(ctx context.Context, u User, c Controller, args para
 		return err
 	}
 	if len(serving) > 0 {
-		return Errorf(CodeAlreadyExists, "cannot add cloud %q: there is one of this name", args.Name)
+		return Errorf(CodeAlreadyExists, "cannot add cloud %q: there is one of this name", clip(args.Name))
 	}
 	calling, cancel := context.WithTimeout(ctx, e.callTimeout())
 	defer cancel()
 	// Only a controller's superusers add clouds to it (Cloud.AddCloud).
 	peer, err := e.Peers.Connect(calling, c, u, Claims{c.tag(): AccessSuperuser})
 	if err != nil {
-		return reword(err, "cannot add cloud %q", args.Name)
+		return reword(err, "cannot add cloud %q", clip(args.Name))
 	}
 	defer peer.Close()
 	tag := names.NewCloudTag(args.Name)
 	err = peer.Call(calling, Call{Facade: "Cloud", Method: "AddCloud", Most: 8}, args, nil)
 	if err != nil && !Is(err, CodeAlreadyExists) {
-		return reword(err, "cannot add cloud %q", args.Name)
+		return reword(err, "cannot add cloud %q", clip(args.Name))
 	}
 	e.step("cloud added")
 	clouds, listErr := peer.Clouds(calling)
@@ -100,7 +100,7 @@ func (e *Estate) addCloudTo(ctx context.Context, u User, c Controller, args para
 	}
 	details, ok := clouds[tag]
 	if err != nil && (!ok || details.Type != args.Cloud.Type || details.Endpoint != args.Cloud.Endpoint) {
-		return reword(err, "cannot add cloud %q", args.Name)
+		return reword(err, "cannot add cloud %q", clip(args.Name))
 	}
 	if !ok {
 		return errNonsense(c, "Clouds")
