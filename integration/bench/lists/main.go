@@ -80,7 +80,8 @@ func (logins) VerifyToken(_ context.Context, token string) (estate.User, error) 
 func (logins) ClientCredentials(context.Context, string, string) (estate.User, error) {
 	return estate.User{}, errNotHere
 }
-func (logins) ForgetAccount(string) {}
+func (logins) ForgetAccount(string)                                 {}
+func (logins) RefreshSession(context.Context, estate.Session) error { return nil }
 func (logins) Basic(context.Context, string, string) (estate.User, error) {
 	return estate.User{}, errNotHere
 }
