@@ -26,19 +26,20 @@ import (
 const artefacts = "../../bin/artefacts"
 
 // start starts a whole JAAS with simulated controllers, and a browser that also
-// takes the certificates of other servers.
-func start(t *testing.T, others ...string) (*dev.Stack, *browser.Browser) {
+// takes the certificates of other servers. Pictures go into a folder of artefacts.
+func start(t *testing.T, o dev.Options, pictures string, others ...string) (*dev.Stack, *browser.Browser) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "jimm-browser-")
 	check(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	check(t, os.Chmod(dir, 0o711)) // PostgreSQL runs as another user
-	s, err := dev.Start(t.Context(), dev.Options{Dir: filepath.Join(dir, "jaas"), Juju: "sim"})
+	o.Dir, o.Juju = filepath.Join(dir, "jaas"), "sim"
+	s, err := dev.Start(t.Context(), o)
 	check(t, err)
 	t.Cleanup(func() { check(t, s.Close()) })
 	b, err := browser.Start(t.Context(), browser.Options{
 		Trust:     append(others, s.Address, host(s.Issuer), host(s.Dashboard)),
-		Artefacts: artefacts,
+		Artefacts: filepath.Join(artefacts, pictures),
 	})
 	check(t, err)
 	t.Cleanup(b.Close)
@@ -63,7 +64,7 @@ func startEvil(t *testing.T) {
 
 func TestInABrowser(t *testing.T) {
 	startEvil(t)
-	s, b := start(t, host(evil.url))
+	s, b := start(t, dev.Options{}, "", host(evil.url))
 	evil.jimm = s.Address
 	for name, test := range map[string]func(*testing.T, *dev.Stack, *browser.Browser){
 		"a person uses the dashboard":       aPersonUsesTheDashboard,
@@ -75,6 +76,30 @@ func TestInABrowser(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { test(t, s, b) })
 	}
+}
+
+// The real Hydra, with a page of ours that asks Kratos for the password.
+func TestInABrowserAtHydra(t *testing.T) {
+	s, b := start(t, dev.Options{Stack: dev.StackReal, Issuer: dev.IssuerHydra, Repository: "../..", Out: os.Stderr}, "hydra")
+	t.Run("a wrong password is refused", func(t *testing.T) {
+		ctx, p := t.Context(), open(t, b)
+		check(t, p.Open(ctx, "https://"+s.Address+"/auth/login"))
+		check(t, p.WaitURL(ctx, loginPage(s)))
+		check(t, p.Fill(ctx, "#email", dev.Alice.Email))
+		check(t, p.Fill(ctx, "#password", "not-her-password"))
+		check(t, p.Click(ctx, "button"))
+		check(t, p.WaitTrue(ctx, says("#error", "do not belong together")))
+		check(t, p.Screenshot(ctx, "wrong-password"))
+	})
+	t.Run("a person uses the dashboard", func(t *testing.T) { aPersonUsesTheDashboard(t, s, b) })
+}
+
+// loginPage is where the identity provider asks for passwords.
+func loginPage(s *dev.Stack) string {
+	if s.Services != nil {
+		return s.Services.SignInURL() + "/login"
+	}
+	return s.Issuer + "/login"
 }
 
 func host(url string) string { return strings.Trim(strings.TrimPrefix(url, "https://"), "/") }
@@ -107,7 +132,7 @@ func fine(t *testing.T, p *browser.Person) {
 func logIn(ctx context.Context, s *dev.Stack, p *browser.Person, picture string) error {
 	for _, step := range []func() error{
 		func() error { return p.Click(ctx, "#login a") },
-		func() error { return p.WaitURL(ctx, s.Issuer+"/login") },
+		func() error { return p.WaitURL(ctx, loginPage(s)) },
 		func() error { return p.Screenshot(ctx, picture) },
 		func() error { return p.Fill(ctx, "#email", dev.Alice.Email) },
 		func() error { return p.Fill(ctx, "#password", dev.Alice.Password) },
@@ -270,7 +295,7 @@ func pagesSayWhatWentWrong(t *testing.T, s *dev.Stack, b *browser.Browser) {
 	check(t, p.WaitTrue(ctx, says("h1", "Start again")))
 	check(t, p.Screenshot(ctx, "login-start-again"))
 	check(t, p.Click(ctx, "a.button"))
-	check(t, p.WaitURL(ctx, s.Issuer+"/login"))
+	check(t, p.WaitURL(ctx, loginPage(s)))
 	check(t, p.Fill(ctx, "#email", dev.Alice.Email))
 	check(t, p.Fill(ctx, "#password", "guess"))
 	check(t, p.Click(ctx, "button"))

@@ -73,7 +73,7 @@ func (w *world) useServices() *stack.Stack {
 		"OPENFGA_SCHEME": fga.Scheme, "OPENFGA_HOST": fga.Hostname(), "OPENFGA_PORT": fga.Port(), "OPENFGA_TOKEN": s.OpenFGAToken,
 		"OPENFGA_STORE":         w.newOpenFGAStore(s),
 		"JIMM_OAUTH_ISSUER_URL": s.AtHydra.Issuer, "JIMM_OAUTH_CLIENT_ID": s.AtHydra.ID, "JIMM_OAUTH_CLIENT_SECRET": s.AtHydra.Secret,
-		"JIMM_OAUTH_AUTH_STYLE": s.AtHydra.AuthStyle,
+		"JIMM_OAUTH_AUTH_STYLE": s.AtHydra.AuthStyle, "JIMM_OAUTH_INTROSPECTION_URL": s.IntrospectionURL(),
 	} {
 		w.environ[name] = value
 	}
@@ -216,6 +216,44 @@ func TestUnitsWithTheRealServices(t *testing.T) {
 				t.Fatalf("it is not closed after five seconds: %v", err)
 			}
 			time.Sleep(5 * time.Millisecond)
+		}
+	})
+	t.Run("an account whose tokens only the issuer can read logs in", func(t *testing.T) {
+		const id, secret = "opaque", "hush-opaque-secret"
+		w.secrets = append(w.secrets, secret)
+		if err := s.AddAccount(t.Context(), stack.Account{ID: id, Secret: secret, Opaque: true}); err != nil {
+			t.Fatal(err)
+		}
+		if got := w.logIn(id, secret).models(id + "@serviceaccount"); len(got) != 0 {
+			t.Errorf("it has models %v", got)
+		}
+		if _, err := w.tryLogIn("/api", id, "hush-wrong-secret"); err == nil {
+			t.Error("it logs in with a wrong secret")
+		}
+	})
+	t.Run("an account that the issuer has withdrawn is refused within a minute", func(t *testing.T) {
+		const id, secret = "leaver", "hush-leaver-secret"
+		w.secrets = append(w.secrets, secret)
+		if err := s.AddAccount(t.Context(), stack.Account{ID: id, Secret: secret}); err != nil {
+			t.Fatal(err)
+		}
+		w.logIn(id, secret)
+		if err := s.RemoveAccount(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		for began := time.Now(); ; time.Sleep(time.Second) {
+			c, err := w.tryLogIn("/api", id, secret)
+			if err != nil {
+				if !strings.Contains(err.Error(), "invalid client") {
+					t.Errorf("it is refused by %v", err)
+				}
+				t.Logf("refused after %v", time.Since(began).Round(time.Second))
+				break
+			}
+			_ = c.Close()
+			if time.Since(began) > time.Minute {
+				t.Fatal("it still logs in after a minute")
+			}
 		}
 	})
 	keys := a.signingKeys()

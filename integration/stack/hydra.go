@@ -29,8 +29,8 @@ func (s *Stack) startHydra(ctx context.Context) error {
 			"admin":  map[string]any{"host": "127.0.0.1", "port": s.ports["hydra admin"]},
 		},
 		"urls": map[string]any{
-			"self": map[string]any{"issuer": issuer, "public": issuer}, "login": s.signInURL() + "/login", "consent": s.signInURL() + "/consent",
-			"error": s.signInURL() + "/error", "logout": s.signInURL() + "/logout", "post_logout_redirect": s.signInURL() + "/",
+			"self": map[string]any{"issuer": issuer, "public": issuer}, "login": s.SignInURL() + "/login", "consent": s.SignInURL() + "/consent",
+			"error": s.SignInURL() + "/error", "logout": s.SignInURL() + "/logout", "post_logout_redirect": s.SignInURL() + "/",
 		},
 		"secrets": map[string]any{"system": []string{s.state.Secrets["hydra key"]}},
 		"oidc":    map[string]any{"subject_identifiers": map[string]any{"supported_types": []string{"public"}}},
@@ -97,9 +97,13 @@ func (a Account) client() hydraClient {
 	return c
 }
 
-func (s *Stack) hydraAdmin() rest {
-	return rest{client: s.options.Client, url: "http://" + s.address("hydra admin")}
-}
+func (s *Stack) hydraAdminURL() string { return "http://" + s.address("hydra admin") }
+
+func (s *Stack) hydraAdmin() rest { return rest{client: s.options.Client, url: s.hydraAdminURL()} }
+
+// IntrospectionURL is where Hydra tells about opaque tokens; its discovery does not
+// say.
+func (s *Stack) IntrospectionURL() string { return s.hydraAdminURL() + "/admin/oauth2/introspect" }
 
 // putClient makes a client at Hydra, or sets it anew.
 func (s *Stack) putClient(ctx context.Context, c hydraClient) error {

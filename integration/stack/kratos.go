@@ -45,7 +45,7 @@ func (s *Stack) startKratos(ctx context.Context) error {
 			"admin":  map[string]any{"host": "127.0.0.1", "port": s.ports["kratos admin"], "base_url": admin},
 		},
 		"selfservice": map[string]any{
-			"default_browser_return_url": s.signInURL(),
+			"default_browser_return_url": s.SignInURL(),
 			"methods":                    map[string]any{"password": map[string]any{"enabled": true}},
 		},
 		"secrets":  map[string]any{"cookie": []string{s.state.Secrets["kratos cookie key"]}, "cipher": []string{s.state.Secrets["kratos cipher key"]}},

@@ -31,7 +31,8 @@ type signIn struct {
 	log                   *slog.Logger
 }
 
-func (s *Stack) signInURL() string { return "https://" + s.address("signin") }
+// SignInURL is where people log in at Hydra, without a slash at its end.
+func (s *Stack) SignInURL() string { return "https://" + s.address("signin") }
 
 func (s *Stack) signIn() http.Handler {
 	p := &signIn{
