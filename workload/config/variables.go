@@ -59,8 +59,15 @@ func newVariables(environ []string) *variables {
 	return v
 }
 
+// longest is the most that is said about a setting, in bytes: it may quote a value.
+const longest = 500
+
 func (v *variables) fail(name, format string, args ...any) {
-	v.bad = append(v.bad, fmt.Errorf("%s %s", name, fmt.Sprintf(format, args...)))
+	text := fmt.Sprintf(format, args...)
+	if len(text) > longest {
+		text = strings.ToValidUTF8(text[:longest], "") + "..."
+	}
+	v.bad = append(v.bad, fmt.Errorf("%s %s", name, text))
 }
 
 // text is a setting that everyone may see.

@@ -9,6 +9,7 @@ package postgres
 import (
 	"context"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -90,7 +91,9 @@ func parseDSN(dsn string) (*pgxpool.Config, error) {
 	}
 	config, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
-		return nil, fmt.Errorf("cannot open database: %w", err) // pgx masks the password
+		// Not with the cause: it quotes the string, and what in one that makes no sense
+		// is the password nobody can tell.
+		return nil, errors.New("cannot open database: its connection string must be a URL such as postgres://user@host:5432/jimm?sslmode=verify-full, or words such as host=db user=jimm dbname=jimm; a word, a port or a file that it names is wrong")
 	}
 	if config.ConnConfig.ConnectTimeout == 0 {
 		config.ConnConfig.ConnectTimeout = 10 * time.Second
