@@ -344,18 +344,34 @@ func TestSecretsOfALostPlaceCanBeGivenUp(t *testing.T) {
 	}
 }
 
+// askedStates tell when they have been asked.
+type askedStates struct {
+	estate.SecretStates
+	asked chan<- struct{}
+}
+
+func (s askedStates) SecretState(ctx context.Context) (estate.SecretState, error) {
+	defer func() {
+		select {
+		case s.asked <- struct{}{}:
+		default:
+		}
+	}()
+	return s.SecretStates.SecretState(ctx)
+}
+
 func TestAUnitWaitsForAMoveToEnd(t *testing.T) {
 	w := newWorld(t)
 	w.fill(t, secrets.Sealed)
-	held := make(chan error, 1)
+	held, inVain := make(chan error, 1), make(chan struct{}, 1)
 	go func() {
-		_, release, err := secrets.Hold(t.Context(), w.store, secrets.Vault, time.Minute, quiet)
+		_, release, err := secrets.Hold(t.Context(), askedStates{w.store, inVain}, secrets.Vault, time.Minute, quiet)
 		if err == nil {
 			release()
 		}
 		held <- err
 	}()
-	time.Sleep(300 * time.Millisecond) // likely it has asked in vain by then
+	<-inVain
 	m := secrets.Move{States: w.store, Patience: time.Minute, Open: func(p secrets.Place) (estate.ListedSecrets, error) { return w.places[p], nil }}
 	if _, err := m.To(t.Context(), secrets.Vault, true); err != nil {
 		t.Fatal(err)
