@@ -9,6 +9,18 @@ import (
 	"github.com/juju/names/v6"
 )
 
+// Outcome is what the audit log has of how a request ended: what the client sees.
+// An error without a code is for the log only.
+func Outcome(err error) (text, code string) {
+	switch code = CodeOf(err); {
+	case err == nil:
+		return "", ""
+	case code == "":
+		return "internal error", ""
+	}
+	return err.Error(), code
+}
+
 // AuditEvent is one request or reply that passed.
 type AuditEvent struct {
 	Time           time.Time

@@ -32,12 +32,7 @@ func (t *Transfer) record(r *http.Request, about target, request authorized) (en
 	t.config.Recorder.Record(ctx, e)
 	return func(err error) {
 		e.Time, e.IsResponse, e.Params = t.config.Now(), true, nil
-		if err != nil {
-			e.Error, e.ErrorCode = "internal error", estate.CodeOf(err)
-			if e.ErrorCode != "" {
-				e.Error = err.Error()
-			}
-		}
+		e.Error, e.ErrorCode = estate.Outcome(err)
 		t.config.Recorder.Record(ctx, e)
 	}
 }

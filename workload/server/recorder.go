@@ -56,25 +56,14 @@ func (r *recorder) facade(ctx context.Context, c *facade.Connection, q *rpc.Requ
 	}
 	r.Record(ctx, e)
 	e.IsResponse, e.Params = true, nil
-	e.Error, e.ErrorCode = outcome(err)
+	e.Error, e.ErrorCode = estate.Outcome(err)
 	r.Record(ctx, e)
-}
-
-// outcome is what the audit log has of an error: what the client sees.
-func outcome(err error) (text, code string) {
-	switch code = estate.CodeOf(err); {
-	case err == nil:
-		return "", ""
-	case code == "":
-		return "internal error", ""
-	}
-	return err.Error(), code
 }
 
 // browserLogin records how a login by browser ended.
 func (r *recorder) browserLogin(ctx context.Context, u estate.User, err error) {
 	e := estate.AuditEvent{Time: time.Now(), Facade: "HTTP", Method: "BrowserLogin", User: u.Name, IsResponse: true}
-	e.Error, e.ErrorCode = outcome(err)
+	e.Error, e.ErrorCode = estate.Outcome(err)
 	r.Record(ctx, e)
 }
 
