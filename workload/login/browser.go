@@ -31,9 +31,10 @@ const (
 	defaultAccess = time.Hour
 	// refreshGrace is for how long after an access token has expired its session
 	// goes on while the issuer does not answer, and refreshPause how long is
-	// waited until it is asked again.
+	// waited until it is asked again: longer than requestTimeout, so that no two
+	// ask with the same refresh token.
 	refreshGrace = 2 * time.Minute
-	refreshPause = 30 * time.Second
+	refreshPause = requestTimeout + 15*time.Second
 )
 
 // Browser is a login by browser that has been started.

@@ -78,8 +78,9 @@ func TestAnOpenConnectionOfABrowserIsRefreshed(t *testing.T) {
 		h.tokenLife, h.config.SessionCheck, h.config.Origins = 2*time.Second, 100*time.Millisecond, []string{dashboard}
 	})
 	cookie := h.browse(h.units[0], "boss@example.com")
-	// So that it does not wait until it may ask the issuer again.
-	h.ahead.Store(int64(time.Minute))
+	// So that it waits 3 s, not 45, until it may ask the issuer again: a pause
+	// there must be, or both units ask at once, and a refresh token is good once.
+	h.ahead.Store(int64(42 * time.Second))
 	closed := map[string]<-chan struct{}{}
 	for name, u := range map[string]*instance{"a": h.units[0], "b": h.units[1]} {
 		c := h.page(u, "/api", "boss at "+name, dashboard, cookie)
