@@ -15,9 +15,6 @@ func (p *planner) planProxy() {
 // planPorts has the application's service in Kubernetes lead to JIMM.
 func (p *planner) planPorts() {
 	p.plan.Ports = []string{fmt.Sprintf("%d/tcp", publicPort), fmt.Sprintf("%d/tcp", internalPort)}
-	if len(p.on(endpointIngressSSH)) > 0 {
-		p.plan.Ports = append(p.plan.Ports, fmt.Sprintf("%d/tcp", p.options.SSHPort))
-	}
 }
 
 // unfit finds a variable that no environment can hold.

@@ -24,7 +24,7 @@ func (c *Charm) observe(ctx context.Context, event hook.Event) (*Snapshot, error
 		return nil, err
 	}
 	for _, endpoint := range endpoints {
-		ids, err := c.Tools.RelationIDs(ctx, endpoint)
+		ids, err := c.Tools.RelationIDs(ctx, endpoint.name)
 		if err != nil {
 			return nil, err
 		}
@@ -33,9 +33,26 @@ func (c *Charm) observe(ctx context.Context, event hook.Event) (*Snapshot, error
 			if event.Breaks(id) {
 				continue
 			}
-			r, err := c.observeRelation(ctx, s, endpoint, id)
-			if err != nil {
-				return nil, err
+			r := Relation{ID: id, Endpoint: endpoint.name, Units: map[string]relation.Bag{}}
+			if endpoint.ours {
+				if r.OurUnit, err = c.Tools.RelationUnitData(ctx, id, event.Unit); err != nil {
+					return nil, err
+				}
+			}
+			if s.Leader || endpoint.name == endpointPeer {
+				if r.Ours, err = c.Tools.RelationAppData(ctx, id, event.App); err != nil {
+					return nil, err
+				}
+			}
+			if endpoint.theirs {
+				if err := c.observeApp(ctx, &r); err != nil {
+					return nil, err
+				}
+			}
+			if endpoint.units {
+				if err := c.observeUnits(ctx, &r); err != nil {
+					return nil, err
+				}
 			}
 			s.Relations = append(s.Relations, r)
 		}
@@ -83,35 +100,25 @@ func sorted(ids []string) []string {
 	return ids
 }
 
-func (c *Charm) observeRelation(ctx context.Context, s *Snapshot, endpoint, id string) (r Relation, err error) {
-	r = Relation{ID: id, Endpoint: endpoint, Units: map[string]relation.Bag{}}
-	if r.OurUnit, err = c.Tools.RelationUnitData(ctx, id, s.Event.Unit); err != nil {
-		return r, err
+func (c *Charm) observeApp(ctx context.Context, r *Relation) (err error) {
+	if r.App, err = c.Tools.RelationApp(ctx, r.ID); err != nil {
+		return err
 	}
-	if s.Leader || endpoint == endpointPeer {
-		if r.Ours, err = c.Tools.RelationAppData(ctx, id, s.Event.App); err != nil {
-			return r, err
-		}
-	}
-	if endpoint == endpointPeer {
-		return r, nil
-	}
-	if r.App, err = c.Tools.RelationApp(ctx, id); err != nil {
-		return r, err
-	}
-	if r.Theirs, err = c.Tools.RelationAppData(ctx, id, r.App); err != nil {
-		return r, err
-	}
-	units, err := c.Tools.RelationUnits(ctx, id)
+	r.Theirs, err = c.Tools.RelationAppData(ctx, r.ID, r.App)
+	return err
+}
+
+func (c *Charm) observeUnits(ctx context.Context, r *Relation) error {
+	units, err := c.Tools.RelationUnits(ctx, r.ID)
 	if err != nil {
-		return r, err
+		return err
 	}
 	for _, unit := range units {
-		if r.Units[unit], err = c.Tools.RelationUnitData(ctx, id, unit); err != nil {
-			return r, err
+		if r.Units[unit], err = c.Tools.RelationUnitData(ctx, r.ID, unit); err != nil {
+			return err
 		}
 	}
-	return r, nil
+	return nil
 }
 
 // keysInUse are the labels of the secrets that this unit reads.

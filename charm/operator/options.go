@@ -24,7 +24,6 @@ type Options struct {
 	DashboardLocation string
 	TokenLife         string
 	LogLevel          string
-	MacaroonLife      string
 	ClientScopes      []string
 	GroupClaim        string
 	HookService       string // empty: groups are not looked up
@@ -33,10 +32,9 @@ type Options struct {
 	SecureCookies     bool
 	CookieLife        int
 	SessionLife       string
-	HostKeySecret     string
-	SSHConnections    int
-	SSHPort           int
 	UUID              string
+	// WithoutEffect are the names of those that are set and that JIMM has no use for.
+	WithoutEffect []string
 }
 
 // reader reads options and collects what is wrong with them.
@@ -185,7 +183,6 @@ func ParseOptions(options map[string]any) (o Options, wrong []string) {
 		Origins:           r.words("cors-allowed-origins", "origins as browsers send them, such as https://dashboard.example.com", validOrigin),
 		TokenLife:         r.duration("jwt-expiry", "5m"),
 		LogLevel:          r.oneOf("log-level", "info", "debug", "info", "warn", "error", "warning", "fatal", "panic", "dpanic"),
-		MacaroonLife:      r.duration("macaroon-expiry-duration", "24h"),
 		ClientScopes:      r.words("oauth-client-credential-scopes", "a list of scopes", scopeWord.MatchString),
 		GroupClaim:        r.text("oauth-group-claim-key", ""),
 		OptionalScopes:    r.words("oauth-optional-scopes", "a list of scopes", scopeWord.MatchString),
@@ -193,11 +190,8 @@ func ParseOptions(options map[string]any) (o Options, wrong []string) {
 		SecureCookies:     r.boolean("secure-session-cookies", true),
 		CookieLife:        r.number("session-cookie-max-age", 86400, 1, 10*365*86400),
 		SessionLife:       r.duration("session-expiry-duration", "6h"),
-		SSHConnections:    r.number("ssh-max-concurrent-connections", 100, 1, 100000),
-		SSHPort:           r.number("ssh-port", 17022, 1, 65535),
 		UUID:              r.text("uuid", ""),
 		DashboardLocation: r.text("juju-dashboard-location", ""),
-		HostKeySecret:     r.text("ssh-host-key-secret-id", ""),
 	}
 	// Upstream's other names of levels.
 	switch o.LogLevel {
@@ -242,13 +236,29 @@ func ParseOptions(options map[string]any) (o Options, wrong []string) {
 			o.DashboardLocation = ""
 		}
 	}
-	if o.HostKeySecret != "" && !strings.HasPrefix(o.HostKeySecret, "secret:") {
-		r.fail("ssh-host-key-secret-id", o.HostKeySecret, "the id of a secret, secret:…")
-		o.HostKeySecret = ""
+	hostKey := r.text("ssh-host-key-secret-id", "")
+	if hostKey != "" && !strings.HasPrefix(hostKey, "secret:") {
+		r.fail("ssh-host-key-secret-id", hostKey, "the id of a secret, secret:…")
 	}
-	if private, public := r.text("private-key", ""), r.text("public-key", ""); (private == "") != (public == "") {
+	private, public := r.text("private-key", ""), r.text("public-key", "")
+	if (private == "") != (public == "") {
 		// The values are keys: they are not shown.
 		r.wrong = append(r.wrong, "private-key and public-key must be set together, or better not at all: JIMM makes its own")
+	}
+	for _, option := range []struct {
+		name string
+		set  bool
+	}{
+		{"macaroon-expiry-duration", r.duration("macaroon-expiry-duration", "24h") != "24h"},
+		{"private-key", private != ""},
+		{"public-key", public != ""},
+		{"ssh-host-key-secret-id", hostKey != ""},
+		{"ssh-max-concurrent-connections", r.number("ssh-max-concurrent-connections", 100, 1, 100000) != 100},
+		{"ssh-port", r.number("ssh-port", 17022, 1, 65535) != 17022},
+	} {
+		if option.set {
+			o.WithoutEffect = append(o.WithoutEffect, option.name)
+		}
 	}
 	return o, r.wrong
 }
@@ -263,6 +273,8 @@ func (p *planner) planOptions() {
 			more = fmt.Sprintf(" (and %d more options)", len(wrong)-1)
 		}
 		p.wrong("config", "%s%s", wrong[0], more)
+	} else if len(o.WithoutEffect) > 0 {
+		p.find(Active, "config", "without effect: %s; run juju config %s --reset %s", strings.Join(o.WithoutEffect, " "), p.Event.App, strings.Join(o.WithoutEffect, ","))
 	}
 	admins := slices.Concat(o.Admins, p.peer().Admins)
 	slices.Sort(admins)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"jimm/charm/relation"
 )
@@ -29,11 +28,30 @@ const (
 	endpointVault           = "vault"
 )
 
-// endpoints are all of them.
-var endpoints = []string{
-	endpointPeer, endpointCertificates, endpointDashboard, endpointDatabase, endpointGrafana, endpointIngress, endpointIngressSSH,
-	endpointInternalIngress, endpointLogging, endpointMetrics, endpointNginx, endpointOAuth, endpointOpenFGA, endpointTrust,
-	endpointTracing, endpointVault,
+// endpoints are all of them, with what a plan depends on beside our own application's
+// databag. Nothing else is asked for: each call of a hook tool is a process.
+var endpoints = []struct {
+	name string
+	// theirs is the databag of the application at the other side, units those of
+	// its units, ours that of this unit.
+	theirs, units, ours bool
+}{
+	{name: endpointPeer},
+	{name: endpointCertificates, theirs: true, ours: true},
+	{name: endpointDashboard},
+	{name: endpointDatabase, theirs: true},
+	{name: endpointGrafana},
+	{name: endpointIngress, theirs: true, ours: true},
+	{name: endpointIngressSSH, ours: true},
+	{name: endpointInternalIngress, theirs: true, ours: true},
+	{name: endpointLogging, units: true},
+	{name: endpointMetrics, ours: true},
+	{name: endpointNginx},
+	{name: endpointOAuth, theirs: true},
+	{name: endpointOpenFGA, theirs: true},
+	{name: endpointTrust, theirs: true, units: true},
+	{name: endpointTracing, theirs: true},
+	{name: endpointVault, theirs: true, ours: true},
 }
 
 // Plan is how everything should be.
@@ -187,9 +205,6 @@ func (s *Snapshot) secretIDs() []string {
 		if a, err := relation.ParseVaultAnswer(r.Theirs); err == nil {
 			ids = append(ids, a.Credentials[s.nonce()])
 		}
-	}
-	if id, _ := s.Options["ssh-host-key-secret-id"].(string); strings.HasPrefix(id, "secret:") {
-		ids = append(ids, id)
 	}
 	slices.Sort(ids)
 	ids = slices.Compact(ids)

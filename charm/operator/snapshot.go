@@ -31,13 +31,15 @@ type Snapshot struct {
 
 // Relation is one relation of ours.
 type Relation struct {
-	// ID is Juju's (database:7), Endpoint ours, App the application at the other side.
-	ID, Endpoint, App string
-	// Theirs is the databag of that application, Units those of its units.
+	// ID is Juju's (database:7), Endpoint ours.
+	ID, Endpoint string
+	// App is the application at the other side, Theirs its databag, Units those of its
+	// units: as far as the table of endpoints has them.
+	App    string
 	Theirs relation.Bag
 	Units  map[string]relation.Bag
 	// Ours is the databag of our application; only the leader sees it, but that
-	// of a peer relation everyone. OurUnit is this unit's.
+	// of a peer relation everyone. OurUnit is this unit's, by the same table.
 	Ours, OurUnit relation.Bag
 }
 

@@ -1,18 +1,10 @@
 package operator
 
-import "jimm/charm/relation"
-
-// planSSH asks for an address of the SSH server. An ingress cannot give the same
-// port to two units, so only the leader asks, and takes it back when it is none.
+// planSSH is for deployments that come from the Python charm, which have the
+// endpoint. What that charm has asked the ingress for is taken back: it would lead
+// people to a port where nobody answers.
 func (p *planner) planSSH() {
-	for _, r := range p.on(endpointIngressSSH) {
-		if p.Leader {
-			p.unit(r, relation.IngressPerUnitRequest{
-				Model: p.Event.Model, Unit: p.Event.Unit, Host: p.fqdn(), Port: p.options.SSHPort, Mode: "tcp",
-			}.Bag())
-		}
-		if _, err := relation.ParseIngressPerUnitAnswer(r.Theirs); err != nil {
-			p.find(Blocked, endpointIngressSSH, "%s gives no address: %v", r.App, err)
-		}
+	if len(p.on(endpointIngressSSH)) > 0 {
+		p.find(Active, endpointIngressSSH, "without effect, JIMM has no SSH server")
 	}
 }

@@ -2,6 +2,7 @@ package operator
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -34,7 +35,8 @@ type Finding struct {
 const messageLimit = 240
 
 // Summarize makes the unit's status: the worst finding, the first of several,
-// and how many others there are.
+// and how many others there are. If nothing is wrong it is how the workload is, which
+// comes last, and then what else is to be said.
 func Summarize(findings []Finding) hook.Status {
 	worst, others := Finding{Level: Active}, -1
 	for _, f := range findings {
@@ -46,10 +48,11 @@ func Summarize(findings []Finding) hook.Status {
 		}
 	}
 	if worst.Level == Active {
-		for _, f := range findings {
-			worst.Message = f.Component + ": " + f.Message
+		var said []string
+		for _, f := range slices.Backward(findings) {
+			said = append(said, f.Component+": "+f.Message)
 		}
-		return hook.Status{Level: Active.String(), Message: oneLine(worst.Message)}
+		return hook.Status{Level: Active.String(), Message: oneLine(strings.Join(said, "; "))}
 	}
 	message := oneLine(worst.Component + ": " + worst.Message)
 	if others > 0 {

@@ -21,9 +21,6 @@ func (r IngressPerUnitRequest) Bag() Bag {
 	return Bag{"model": r.Model, "name": r.Unit, "host": r.Host, "port": strconv.Itoa(r.Port), "mode": r.Mode, "scheme": "http"}
 }
 
-// IngressPerUnitKeys are all keys of the request, for who takes it back.
-var IngressPerUnitKeys = []string{"model", "name", "host", "port", "mode", "scheme"}
-
 // ParseIngressPerUnitRequest decodes it.
 func ParseIngressPerUnitRequest(bag Bag) (r IngressPerUnitRequest, err error) {
 	r = IngressPerUnitRequest{Model: bag["model"], Unit: bag["name"], Host: bag["host"], Mode: bag["mode"]}

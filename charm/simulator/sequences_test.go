@@ -222,7 +222,6 @@ func TestJIMMEndsTLSWithACertificateThatIsRenewed(t *testing.T) {
 func TestANewLeaderGoesOn(t *testing.T) {
 	w := deployed(t, 7)
 	w.scale()
-	w.relate("jimm:ingress-ssh", "traefik:ingress-per-unit")
 	w.settle()
 	w.serving()
 	uuid := w.env("jimm/0", "JIMM_UUID")
@@ -233,9 +232,26 @@ func TestANewLeaderGoesOn(t *testing.T) {
 	if got := w.env("jimm/1", "JIMM_UUID"); got != uuid {
 		t.Errorf("JIMM's UUID has changed from %q to %q", uuid, got)
 	}
+}
+
+// TestWhatIsWithoutEffect is a deployment as the Python charm left it, with an SSH
+// server that JIMM does not have.
+func TestWhatIsWithoutEffect(t *testing.T) {
+	w := deployed(t, 20)
+	w.relate("jimm:ingress-ssh", "traefik:ingress-per-unit")
+	w.settle()
 	r := w.Relation("jimm:ingress-ssh")
-	if r.Bag("jimm/0")["port"] != "" || r.Bag("jimm/1")["port"] != "17022" {
-		t.Errorf("the old leader asks for port %q, the new one for %q", r.Bag("jimm/0")["port"], r.Bag("jimm/1")["port"])
+	w.Write(r, "jimm/0", relation.IngressPerUnitRequest{Model: "jimm", Unit: "jimm/0", Host: "jimm-0", Port: 17022, Mode: "tcp"}.Bag())
+	w.Configure("jimm", map[string]any{"ssh-port": 2222, "private-key": "b4kery", "public-key": "p"})
+	w.App("jimm").Refresh()
+	w.settle()
+	w.serving()
+	w.says("active", "ready at https://jaas.example.com/jimm-jimm; ingress-ssh: without effect, JIMM has no SSH server; config: without effect: private-key public-key ssh-port;")
+	if got := r.Bag("jimm/0")["port"]; got != "" {
+		t.Errorf("the ingress is still asked for port %s", got)
+	}
+	if answer, err := relation.ParseIngressPerUnitAnswer(r.Bag("traefik")); err != nil || len(answer) > 0 {
+		t.Errorf("the ingress gives %v, %v", answer, err)
 	}
 }
 
@@ -534,9 +550,11 @@ func TestHostileDatabags(t *testing.T) {
 		"jimm:vault": {
 			{"credentials": "[]"}, {"credentials": `{"a": 1}`}, {"vault_url": "vault"}, {"ca_certificate": "no PEM"}, {"mount": "a b"}, {"credentials": huge},
 		},
-		"jimm:receive-ca-cert": {{"certificates": "no list"}, {"certificates": `["no PEM"]`}, {"certificates": `[1]`}, {"certificates": huge}},
-		"jimm:certificates":    {{"certificates": "no list"}, {"certificates": `[{"certificate": 1}]`}, {"certificates": huge}},
-		"jimm:tracing":         {{"receivers": "{}"}, {"receivers": `[{"protocol":{"name":"otlp_http","type":"http"},"url":"x"}]`}, {"receivers": huge}},
+		"jimm:receive-ca-cert":  {{"certificates": "no list"}, {"certificates": `["no PEM"]`}, {"certificates": `[1]`}, {"certificates": huge}},
+		"jimm:certificates":     {{"certificates": "no list"}, {"certificates": `[{"certificate": 1}]`}, {"certificates": huge}},
+		"jimm:internal-ingress": {{"ingress": "{"}, {"ingress": huge}},
+		"jimm:logging":          {{"endpoint": "no JSON"}, {"endpoint": `{"url": 5}`}, {"endpoint": `{"url": "javascript:x"}`}, {"endpoint": huge}},
+		"jimm:tracing":          {{"receivers": "{}"}, {"receivers": `[{"protocol":{"name":"otlp_http","type":"http"},"url":"x"}]`}, {"receivers": huge}},
 	} {
 		t.Run(one, func(t *testing.T) {
 			for _, bag := range bags {
@@ -544,6 +562,7 @@ func TestHostileDatabags(t *testing.T) {
 				if needed[one] == "" {
 					w.relate(one, map[string]string{
 						"jimm:vault": "vault:vault-kv", "jimm:receive-ca-cert": "ca:send-ca-cert", "jimm:certificates": "ca:certificates", "jimm:tracing": "tempo:tracing",
+						"jimm:internal-ingress": "traefik:ingress", "jimm:logging": "loki:logging",
 					}[one])
 					w.settle()
 					w.serving()
@@ -551,7 +570,7 @@ func TestHostileDatabags(t *testing.T) {
 				r := w.Relation(one)
 				theirs := map[string]string{
 					"jimm:database": "postgresql", "jimm:openfga": "openfga", "jimm:oauth": "hydra", "jimm:ingress": "traefik", "jimm:vault": "vault",
-					"jimm:receive-ca-cert": "ca", "jimm:certificates": "ca", "jimm:tracing": "tempo",
+					"jimm:receive-ca-cert": "ca", "jimm:certificates": "ca", "jimm:tracing": "tempo", "jimm:internal-ingress": "traefik", "jimm:logging": "loki/0",
 				}[one]
 				before := r.Bag(theirs)
 				w.Write(r, theirs, bag)
