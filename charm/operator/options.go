@@ -284,7 +284,6 @@ func (p *planner) planOptions() {
 	p.set("JIMM_JWT_EXPIRY", o.TokenLife)
 	p.set("JIMM_ACCESS_TOKEN_EXPIRY_DURATION", o.SessionLife)
 	p.set("JIMM_AUDIT_LOG_RETENTION_PERIOD_IN_DAYS", strconv.Itoa(o.AuditDays))
-	p.set("JIMM_DASHBOARD_FINAL_REDIRECT_URL", o.DashboardLocation)
 	p.set("JIMM_SESSION_COOKIE_MAX_AGE", strconv.Itoa(o.CookieLife))
 	p.set("JIMM_SECURE_SESSION_COOKIES", strconv.FormatBool(o.SecureCookies))
 }

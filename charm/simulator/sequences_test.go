@@ -382,9 +382,10 @@ func TestOptionsReachJIMM(t *testing.T) {
 			}
 		}
 	}
-	// What happens without a word is what upstream's charm does.
+	// What happens without a word is what upstream's charm does, but that no login
+	// ends at somebody else's dashboard.
 	reach(map[string]string{
-		"JIMM_AUDIT_LOG_RETENTION_PERIOD_IN_DAYS": "0", "JIMM_DASHBOARD_FINAL_REDIRECT_URL": "https://jaas.ai/models",
+		"JIMM_AUDIT_LOG_RETENTION_PERIOD_IN_DAYS": "0", "JIMM_DASHBOARD_FINAL_REDIRECT_URL": "https://jaas.example.com/jimm-jimm/auth/whoami",
 		"JIMM_SESSION_COOKIE_MAX_AGE": "86400", "JIMM_SECURE_SESSION_COOKIES": "true", "CORS_ALLOWED_ORIGINS": "", "JIMM_LOG_LEVEL": "info",
 	})
 	w.Configure("jimm", map[string]any{

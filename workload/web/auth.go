@@ -120,7 +120,7 @@ func (a *Auth) callback(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, a.Dashboard, http.StatusPermanentRedirect)
 }
 
-// whoami tells the page whose session its browser has.
+// whoami tells the page whose session its browser has, or the person.
 func (a *Auth) whoami(w http.ResponseWriter, r *http.Request) {
 	u, ok := a.Authenticate(w, r)
 	if !ok {
@@ -129,6 +129,10 @@ func (a *Auth) whoami(w http.ResponseWriter, r *http.Request) {
 	person, err := a.Person(r.Context(), u)
 	if err != nil {
 		a.failed(w, r, err)
+		return
+	}
+	if page.Wanted(r) {
+		a.show(w, http.StatusOK, message{Title: "You are logged in", Message: "JIMM knows this browser as " + u.Name + ".", Form: a.Prefix + "/auth/logout", Button: "Log out"})
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")

@@ -138,6 +138,7 @@ func TestWhatBrowsersGet(t *testing.T) {
 
 		{name: "whoami", request: request{target: "/blue/auth/whoami", cookies: session}, status: 200, text: `{"display-name":"Alice \u003cb\u003e","email":"alice@example.com"}`,
 			cookie: "jimm-browser-session=good; Path=/blue/; Max-Age=3600; HttpOnly; Secure; SameSite=Lax"},
+		{name: "whoami of a person", request: request{target: "/blue/auth/whoami", cookies: session, headers: page}, status: 200, text: `JIMM knows this browser as alice@example.com.`},
 		{name: "whoami of the dashboard", request: request{target: "/blue/auth/whoami", cookies: session, headers: dashboard}, status: 200, text: "alice@example.com"},
 		{name: "whoami of another page", request: request{target: "/blue/auth/whoami", cookies: session, headers: evil}, status: 403},
 		{name: "whoami without a cookie", request: request{target: "/blue/auth/whoami"}, status: 403, text: "Forbidden - not logged in"},
