@@ -51,13 +51,11 @@ func (admission) Handle(_ context.Context, _ int, method string, raw json.RawMes
 // recorder is the audit log behind the gateway.
 type recorder struct{ log *audit.Log }
 
-func (r recorder) Record(ctx context.Context, e estate.AuditEvent) {
+func (r recorder) Record(ctx context.Context, e estate.AuditEvent) error {
 	if !audit.Worth(e.Facade, e.Method) {
-		return
+		return nil
 	}
-	if err := r.log.RecordRaw(ctx, e); err != nil {
-		slog.Error("cannot record", "error", err)
-	}
+	return r.log.RecordRaw(ctx, e)
 }
 
 // runServices runs PostgreSQL and, on it, OpenFGA.

@@ -1,7 +1,8 @@
 // Package audit collects what happened: who asked what of which model, and how
 // it ended. Events are redacted by an allow-list, buffered within bounds and
 // written in batches in the background. When the sink falls behind, callers
-// wait; no event is dropped.
+// wait, and for so long only: then what they want to do is refused. No event is
+// dropped.
 package audit
 
 import (
@@ -44,6 +45,9 @@ type Options struct {
 	// callers wait (default 700 ms): what a crash can lose is what was recorded
 	// within that time.
 	MaxLag time.Duration
+	// MaxWait bounds how long callers wait (default 5 s). When one has done so in
+	// vain, the next do not wait at all, until something is written.
+	MaxWait time.Duration
 	// MaxParams is the size in bytes up to which parameters are looked at
 	// (default 16 KiB); of larger ones only the size is recorded.
 	MaxParams int
@@ -69,6 +73,9 @@ func (o Options) withDefaults() Options {
 	if o.MaxLag <= 0 {
 		o.MaxLag = 700 * time.Millisecond
 	}
+	if o.MaxWait <= 0 {
+		o.MaxWait = 5 * time.Second
+	}
 	if o.SaveTimeout <= 0 {
 		o.SaveTimeout = 30 * time.Second
 	}
@@ -78,8 +85,21 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// ErrClosed is what Record gives after Close.
-var ErrClosed = errors.New("the audit log is closed")
+// What Record gives, beside the error of a context.
+var (
+	// ErrClosed says that the log was closed.
+	ErrClosed = &estate.Error{Code: estate.CodeConnectionFailed, Message: "JIMM is stopping, and takes no more requests; try again in a minute"}
+	// ErrBehind says that a request was not taken, and must not be acted on.
+	ErrBehind = &estate.Error{
+		Code:    estate.CodeConnectionFailed,
+		Message: "cannot do this now: JIMM's audit log cannot be written, since its database does not answer or is too slow; try again in a minute",
+	}
+	// ErrUnwritten says that a reply was taken, but is not written.
+	ErrUnwritten = &estate.Error{
+		Code:    estate.CodeConnectionFailed,
+		Message: "JIMM cannot write down how this has ended, since its database does not answer or is too slow; see whether it was done before you try again",
+	}
+)
 
 // Log takes events. It may be used by many at once.
 type Log struct {
@@ -92,6 +112,8 @@ type Log struct {
 	pending []entry
 	spare   []entry // storage of the last batch, for the next
 	closed  bool
+	// stalled is set when somebody has waited in vain since the last progress.
+	stalled bool
 	// progress is closed, and replaced, when the writer has written something.
 	progress chan struct{}
 	// oldest is when the oldest event that is not written was recorded, in
@@ -114,7 +136,7 @@ type entry struct {
 	event estate.AuditEvent
 	// raw means that Params is still to be redacted.
 	raw bool
-	// size is what the entry counts for, in bytes.
+	// size is what the entry counts for, in bytes; 0 if it does not count.
 	size int64
 	// at is when it was recorded, in nanoseconds of Unix time.
 	at int64
@@ -135,10 +157,23 @@ func New(sink Sink, opts Options) *Log {
 }
 
 // Record takes an event whose Params are already redacted, or nil, and are not
-// changed any more. It waits while the log is full; it fails when ctx ends
-// meanwhile, or with ErrClosed.
+// changed any more.
+//
+// A request is taken when the log has room and keeps up with what it has: the
+// call waits for that, and fails if ctx ends meanwhile, with ErrBehind if it takes
+// too long, or with ErrClosed. A reply is of something that was done, and is
+// taken at once; then the call waits until the log keeps up, and fails with
+// ErrUnwritten if it takes too long.
 func (l *Log) Record(ctx context.Context, e estate.AuditEvent) error {
 	return l.add(ctx, entry{event: e})
+}
+
+// Ready waits until a request would be taken, as Record does: for what is
+// recorded only when it has been done.
+func (l *Log) Ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, l.opts.MaxWait, ErrBehind)
+	defer cancel()
+	return l.keepUp(ctx, ErrBehind)
 }
 
 // RecordRaw is Record for an event with Params as the client sent them. They
@@ -161,20 +196,47 @@ func (l *Log) RecordRaw(ctx context.Context, e estate.AuditEvent) error {
 
 func (l *Log) add(ctx context.Context, e entry) error {
 	const overhead = 256
-	e.size = int64(overhead + len(e.event.Params) + len(e.event.Error) + len(e.event.ObjectID) + len(e.event.Facade) + len(e.event.Method))
-	e.size = min(e.size, int64(l.opts.MaxBytes)) // one that exceeds the bound alone has it alone
-	if err := l.reserve(ctx, e.size); err != nil {
-		return err
+	size := int64(overhead + len(e.event.Params) + len(e.event.Error) + len(e.event.ObjectID) + len(e.event.Facade) + len(e.event.Method))
+	size = min(size, int64(l.opts.MaxBytes)) // one that exceeds the bound alone has it alone
+	if e.event.IsResponse {
+		// Beyond the bounds, where there is no room: there are no more of them than
+		// requests that were under way.
+		if l.reserveAtOnce(size) {
+			e.size = size
+		}
+		if err := l.append(e); err != nil {
+			return err
+		}
+		if l.keepsUp() {
+			return nil
+		}
+		ctx, cancel := context.WithTimeoutCause(ctx, l.opts.MaxWait, ErrUnwritten)
+		defer cancel()
+		return l.keepUp(ctx, ErrUnwritten)
 	}
-	if err := l.keepUp(ctx); err != nil {
-		l.release(1, e.size)
-		return err
+	if !l.keepsUp() || !l.reserveAtOnce(size) {
+		ctx, cancel := context.WithTimeoutCause(ctx, l.opts.MaxWait, ErrBehind)
+		defer cancel()
+		if err := l.keepUp(ctx, ErrBehind); err != nil {
+			return err
+		}
+		if err := l.reserve(ctx, size); err != nil {
+			return err
+		}
 	}
+	e.size = size
+	return l.append(e)
+}
+
+// append gives the writer an event.
+func (l *Log) append(e entry) error {
 	e.at = time.Now().UnixNano()
 	l.mu.Lock()
 	if l.closed {
 		l.mu.Unlock()
-		l.release(1, e.size)
+		if e.size > 0 {
+			l.release(1, e.size)
+		}
 		return ErrClosed
 	}
 	l.pending = append(l.pending, e)
@@ -190,13 +252,22 @@ func (l *Log) add(ctx context.Context, e entry) error {
 	return nil
 }
 
+// reserveAtOnce takes what the bounds allow for one more event, if they do.
+func (l *Log) reserveAtOnce(size int64) bool {
+	if !l.events.TryAcquire(1) {
+		return false
+	}
+	if !l.bytes.TryAcquire(size) {
+		l.events.Release(1)
+		return false
+	}
+	return true
+}
+
 // reserve waits until the bounds allow one more event.
 func (l *Log) reserve(ctx context.Context, size int64) error {
-	if l.events.TryAcquire(1) {
-		if l.bytes.TryAcquire(size) {
-			return nil
-		}
-		l.events.Release(1)
+	if l.reserveAtOnce(size) {
+		return nil
 	}
 	waiting, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -207,34 +278,51 @@ func (l *Log) reserve(ctx context.Context, size int64) error {
 		}
 		l.events.Release(1)
 	}
-	if err := context.Cause(waiting); errors.Is(err, ErrClosed) {
-		return ErrClosed
-	}
-	return fmt.Errorf("cannot record audit event: %w", ctx.Err())
+	return ended(waiting)
 }
 
-// keepUp waits while the oldest event that is not written is too old.
-func (l *Log) keepUp(ctx context.Context) error {
+// ended says why there was no waiting any longer.
+func ended(ctx context.Context) error {
+	err := context.Cause(ctx)
+	if estate.CodeOf(err) != "" {
+		return err
+	}
+	return fmt.Errorf("cannot record audit event: %w", err)
+}
+
+// keepsUp reports that the oldest event that is not written is not too old.
+func (l *Log) keepsUp() bool {
+	oldest := l.oldest.Load()
+	return oldest == 0 || time.Now().UnixNano()-oldest < int64(l.opts.MaxLag)
+}
+
+// keepUp waits while the oldest event that is not written is too old, and fails
+// with late when that takes too long, which is also the cause that ends ctx then.
+func (l *Log) keepUp(ctx context.Context, late error) error {
 	for {
-		oldest := l.oldest.Load()
-		if oldest == 0 || time.Now().UnixNano()-oldest < int64(l.opts.MaxLag) {
-			return nil
-		}
 		l.mu.Lock()
-		progress, closed := l.progress, l.closed
+		progress, closed, stalled := l.progress, l.closed, l.stalled
 		l.mu.Unlock()
-		if closed {
+		switch {
+		case l.keepsUp():
+			return nil
+		case closed:
 			return ErrClosed
-		}
-		if l.oldest.Load() != oldest {
-			continue
+		case stalled:
+			return late
 		}
 		select {
 		case <-progress:
 		case <-l.ctx.Done():
 			return ErrClosed
 		case <-ctx.Done():
-			return fmt.Errorf("cannot record audit event: %w", ctx.Err())
+			err := ended(ctx)
+			if err == late {
+				l.mu.Lock()
+				l.stalled = l.progress == progress
+				l.mu.Unlock()
+			}
+			return err
 		}
 	}
 }
@@ -252,6 +340,7 @@ func (l *Log) written(next *entry) {
 	default:
 		l.oldest.Store(0)
 	}
+	l.stalled = false
 	close(l.progress)
 	l.progress = make(chan struct{})
 }
@@ -363,23 +452,27 @@ func (l *Log) giveBack(batch []entry) {
 func (l *Log) writeChunk(chunk []entry) {
 	events := make([]estate.AuditEvent, len(chunk))
 	var size int64
+	counted := 0
 	for i := range chunk {
 		e := &chunk[i]
 		events[i] = e.event
 		if e.raw {
 			events[i].Params = Redact(e.event.Facade, e.event.Method, e.event.Params)
 		}
-		size += e.size
+		if e.size > 0 {
+			counted++
+			size += e.size
+		}
 	}
 	l.save(events)
-	l.release(len(chunk), size)
+	l.release(counted, size)
 }
 
 // save writes events, however long it takes. If the sink refuses them, the
 // good ones among them are found and written, and a refused one is logged.
 func (l *Log) save(events []estate.AuditEvent) {
 	wait := backoff.NewExponentialBackOff()
-	wait.InitialInterval, wait.MaxInterval = 100*time.Millisecond, 10*time.Second
+	wait.InitialInterval, wait.MaxInterval = 100*time.Millisecond, 2*time.Second
 	for {
 		if l.ctx.Err() != nil {
 			l.lost += len(events)

@@ -456,3 +456,42 @@ func TestALogThatIsBehindKeepsItsCallersBack(t *testing.T) {
 	check(t, l.Close(t.Context()))
 	wantIDs(t, s.saved(), held+1)
 }
+
+func TestWhatCannotBeWrittenInTimeIsRefusedButNotWhatWasDone(t *testing.T) {
+	s := &sink{gate: make(chan struct{})}
+	l := audit.New(s, quiet(audit.Options{MaxEvents: 5, Interval: time.Millisecond, MaxLag: 50 * time.Millisecond, MaxWait: 2 * time.Second}))
+	taken := 0
+	for { // until one has waited in vain
+		err := l.Record(t.Context(), event(taken))
+		if errors.Is(err, audit.ErrBehind) {
+			break
+		}
+		check(t, err)
+		if taken++; taken > 10 {
+			t.Fatal("nothing is refused")
+		}
+	}
+	began := time.Now()
+	for range 20 {
+		if err := l.RecordRaw(t.Context(), event(1000)); err != audit.ErrBehind {
+			t.Errorf("a request gets %v", err)
+		}
+		if err := l.Ready(t.Context()); err != audit.ErrBehind {
+			t.Errorf("who only asks gets %v", err)
+		}
+		reply := event(taken)
+		reply.IsResponse = true
+		if err := l.RecordRaw(t.Context(), reply); err != audit.ErrUnwritten {
+			t.Errorf("a reply gets %v", err)
+		}
+		taken++
+	}
+	if took := time.Since(began); took > 20*time.Second {
+		t.Errorf("each waits anew: %v", took)
+	}
+	close(s.gate)
+	eventually(t, "requests are taken again", func() bool { return l.Record(t.Context(), event(taken)) == nil })
+	check(t, l.Ready(t.Context()))
+	check(t, l.Close(t.Context()))
+	wantIDs(t, s.saved(), taken+1)
+}

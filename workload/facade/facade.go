@@ -30,8 +30,9 @@ type Server struct {
 	Log    *slog.Logger
 	// DNSName is the host name clients know us by.
 	DNSName string
-	// Record, where set, is told of every request and reply.
-	Record func(ctx context.Context, c *Connection, r *rpc.Request, err error)
+	// Record, where set, is told of every request, which is refused with its error;
+	// ended is told of the reply, and its error takes the place of that.
+	Record func(ctx context.Context, c *Connection, r *rpc.Request) (ended func(error) error, err error)
 }
 
 // Connection is one client on /api.
@@ -156,9 +157,16 @@ func (c *Connection) ServeRPC(ctx context.Context, r *rpc.Request) (any, error) 
 	if c.user != nil {
 		ctx = logging.With(ctx, "user", c.user.Name)
 	}
+	if c.server.Record == nil {
+		return c.serve(ctx, r)
+	}
+	ended, err := c.server.Record(ctx, c, r)
+	if err != nil {
+		return nil, err
+	}
 	result, err := c.serve(ctx, r)
-	if c.server.Record != nil {
-		c.server.Record(ctx, c, r, err)
+	if unwritten := ended(err); unwritten != nil {
+		return nil, unwritten
 	}
 	return result, err
 }

@@ -68,10 +68,11 @@ type Holds interface {
 const AccessLost = "access has changed; connect again with what is left"
 
 // Recorder takes the audit events of model connections. Record must not block
-// on anything slow. The event's Params are as the client sent them, not
-// redacted, and only valid during the call; a reply has none.
+// on anything slow for long. The event's Params are as the client sent them, not
+// redacted, and only valid during the call; a reply has none. A request is refused
+// with the error of Record, and a reply replaced by it.
 type Recorder interface {
-	Record(ctx context.Context, e estate.AuditEvent)
+	Record(ctx context.Context, e estate.AuditEvent) error
 }
 
 // Config is what a Gateway needs. Fields said to be optional may be zero.

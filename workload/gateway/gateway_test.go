@@ -192,6 +192,8 @@ type world struct {
 	may      map[string]string
 	dialErr  error
 	recorded []estate.AuditEvent
+	// unrecorded is what the recorder says; nil is that all is well.
+	unrecorded func(estate.AuditEvent) error
 	// token is let in by a login.
 	release chan struct{}
 }
@@ -264,11 +266,15 @@ func (w *world) DialModel(ctx context.Context, r estate.Route, u estate.User, cl
 	return conn, json.RawMessage(login), err
 }
 
-func (w *world) Record(_ context.Context, e estate.AuditEvent) {
+func (w *world) Record(_ context.Context, e estate.AuditEvent) error {
 	e.Params = slices.Clone(e.Params)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.recorded = append(w.recorded, e)
+	if w.unrecorded != nil {
+		return w.unrecorded(e)
+	}
+	return nil
 }
 
 // logBuffer is a log that can be read while it is written.
@@ -788,6 +794,50 @@ func TestRequestsAndRepliesAreRecordedButPingsAndWatchersNot(t *testing.T) {
 		if !reflect.DeepEqual(w.recorded[i], want[i]) {
 			t.Errorf("event %d:\ngot  %+v\nwant %+v", i, w.recorded[i], want[i])
 		}
+	}
+}
+
+func TestARequestThatCannotBeRecordedIsNotPassedOn(t *testing.T) {
+	w, url := start(t, nil)
+	w.may = map[string]string{modelTag: "write"}
+	client := login(t, url)
+	refuse := func(f func(estate.AuditEvent) error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.unrecorded = f
+	}
+	refuse(func(e estate.AuditEvent) error {
+		if e.IsResponse {
+			return nil
+		}
+		return estate.Errorf(estate.CodeConnectionFailed, "the log is away")
+	})
+	wantError(t, client.Call(t.Context(), "Echo", 1, "", "Echo", nil, nil), estate.CodeConnectionFailed, "the log is away")
+	wantError(t, client.Call(t.Context(), "HighAvailability", 3, "", "ControllerDetails", nil, nil), estate.CodeConnectionFailed, "the log is away")
+	newcomer := dial(t, url+"/model/"+modelUUID+"/api")
+	err := newcomer.Call(t.Context(), "Admin", 4, "", "LoginWithSessionToken", map[string]string{"session-token": "good"}, nil)
+	wantError(t, err, estate.CodeConnectionFailed, "the log is away")
+	w.controller.mu.Lock()
+	if requests := w.controller.requests; len(requests) > 0 {
+		t.Errorf("the controller got %q", requests)
+	}
+	w.controller.mu.Unlock()
+	refuse(func(e estate.AuditEvent) error {
+		if !e.IsResponse {
+			return nil
+		}
+		return estate.Errorf(estate.CodeConnectionFailed, "how it ended is not written")
+	})
+	for _, method := range []string{"Echo.Echo", "Application.Deploy"} { // the second with a wider token
+		facade, method, _ := strings.Cut(method, ".")
+		wantError(t, client.Call(t.Context(), facade, 1, "", method, nil, nil), estate.CodeConnectionFailed, "how it ended is not written")
+	}
+	if err := client.Call(t.Context(), "Pinger", 1, "", "Ping", nil, nil); err != nil {
+		t.Errorf("the connection does not go on: %v", err)
+	}
+	refuse(nil)
+	if err := client.Call(t.Context(), "Echo", 1, "", "Echo", nil, nil); err != nil {
+		t.Errorf("after that: %v", err)
 	}
 }
 

@@ -71,7 +71,10 @@ func (t *Transfer) serveLog(w http.ResponseWriter, r *http.Request) {
 	})()
 
 	request, err := t.authorize(r.WithContext(ctx), about)
-	ended := t.record(r, about, request)
+	ended, refused := t.record(r, about, request)
+	if err == nil {
+		err = refused
+	}
 	var controller *websocket.Conn
 	if err == nil {
 		controller, err = t.dialLog(ctx, r, request)

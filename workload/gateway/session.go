@@ -269,7 +269,9 @@ func (s *session) request(frame *rpc.Frame, req *rpc.Request) bool {
 		// each, but without the login of JAAS: it could not come back through us.
 		// On this code it dials as it has before (cmd/juju/commands/debuglog.go).
 		defer frame.Release()
-		s.record(req.RequestID, req.Type, req.Version, req.ID, req.Method, req.Params)
+		if err := s.record(req.RequestID, req.Type, req.Version, req.ID, req.Method, req.Params); err != nil {
+			return rpc.WriteError(s.client, req.RequestID, err) == nil
+		}
 		return s.refuse(req.RequestID, estate.CodeNotSupported, "the controllers behind JIMM are reached through it")
 	}
 	return s.forward(primary, frame, req)
@@ -319,7 +321,10 @@ func (s *session) beforeLogin(frame *rpc.Frame, req *rpc.Request) bool {
 // admin answers one Admin request, and completes the login if it was one that
 // succeeded.
 func (s *session) admin(req *rpc.Request) {
-	s.record(req.RequestID, req.Type, req.Version, req.ID, req.Method, req.Params)
+	if err := s.record(req.RequestID, req.Type, req.Version, req.ID, req.Method, req.Params); err != nil {
+		_ = rpc.WriteError(s.client, req.RequestID, err) // the reader sees that the client is gone
+		return
+	}
 	ctx, admitted := s.g.Observe(s.ctx, s.modelUUID)
 	result, user, err := s.admit(ctx, req)
 	admitted(err)
@@ -329,12 +334,16 @@ func (s *session) admin(req *rpc.Request) {
 			s.g.Log.ErrorContext(s.ctx, "cannot answer admin request", "method", req.Method, "request", req.RequestID, "error", err)
 		}
 		reply := rpc.ErrorReply(req.RequestID, err)
-		s.recordReply(req.RequestID, req.Type, req.Version, req.ID, req.Method, reply.Error, reply.ErrorCode)
+		_ = s.recordReply(req.RequestID, req.Type, req.Version, req.ID, req.Method, reply.Error, reply.ErrorCode)
 		_ = s.client.WriteJSON(reply) // the reader sees that the client is gone
 		return
 	}
-	s.recordReply(req.RequestID, req.Type, req.Version, req.ID, req.Method, "", "")
+	unwritten := s.recordReply(req.RequestID, req.Type, req.Version, req.ID, req.Method, "", "")
 	if user == nil {
+		if unwritten != nil {
+			_ = rpc.WriteError(s.client, req.RequestID, unwritten)
+			return
+		}
 		if result == nil {
 			result = struct{}{}
 		}
@@ -478,7 +487,9 @@ func (s *session) forward(primary *link, frame *rpc.Frame, req *rpc.Request) boo
 	s.mu.Unlock()
 
 	if c.audit {
-		s.record(req.RequestID, req.Type, req.Version, req.ID, req.Method, req.Params)
+		if err := s.record(req.RequestID, req.Type, req.Version, req.ID, req.Method, req.Params); err != nil {
+			return s.unheard(c, err)
+		}
 	}
 	err := l.conn.WriteFrame(out)
 	for _, other := range others {
@@ -498,6 +509,24 @@ func (s *session) forward(primary *link, frame *rpc.Frame, req *rpc.Request) boo
 		s.lost(c)
 	}
 	return true
+}
+
+// unheard answers a request that is not passed on.
+func (s *session) unheard(c *call, err error) bool {
+	s.mu.Lock()
+	c.drop()
+	waiting := s.pending[c.id] == c // else its link has ended, and it was answered
+	if waiting {
+		s.remove(c)
+	}
+	s.mu.Unlock()
+	if !waiting {
+		return true
+	}
+	if c.replied != nil {
+		c.replied(estate.CodeOf(err))
+	}
+	return rpc.WriteError(s.client, c.id, err) == nil
 }
 
 // pump takes the replies of the primary connection to the client until it ends,
@@ -586,10 +615,17 @@ func (s *session) answer(l *link, frame *rpc.Frame, head *rpc.ReplyHead) error {
 	if l.number != 0 {
 		out = l.markObjects(out)
 	}
-	s.finished(c, head.Error, head.ErrorCode)
-	err := s.client.WriteFrame(out)
+	err := s.hand(c, out, head)
 	frame.Release()
 	return err
+}
+
+// hand gives the client the reply to a request that was forwarded.
+func (s *session) hand(c *call, out []byte, head *rpc.ReplyHead) error {
+	if err := s.finished(c, head.Error, head.ErrorCode); err != nil {
+		return rpc.WriteError(s.client, c.id, err)
+	}
+	return s.client.WriteFrame(out)
 }
 
 // remove forgets a request. s.mu must be held.
@@ -633,7 +669,7 @@ func (s *session) fail(l *link, cause error) {
 // lost answers a request whose reply will not come.
 func (s *session) lost(c *call) {
 	err := connectionLost(s.route.Controller.Name)
-	s.finished(c, err.Message, err.Code)
+	_ = s.finished(c, err.Message, err.Code)
 	_ = rpc.WriteError(s.client, c.id, err) // the reader sees that the client is gone
 }
 
@@ -642,12 +678,12 @@ func connectionLost(controller string) *estate.Error {
 }
 
 // record takes a request to the audit log.
-func (s *session) record(id uint64, facade string, version int, object, method string, raw json.RawMessage) {
+func (s *session) record(id uint64, facade string, version int, object, method string, raw json.RawMessage) error {
 	if s.g.Recorder == nil {
-		return
+		return nil
 	}
 	user, model := s.names()
-	s.g.Recorder.Record(s.ctx, estate.AuditEvent{
+	return s.g.Recorder.Record(s.ctx, estate.AuditEvent{
 		Time: s.g.Now(), ConversationID: s.conversation, MessageID: id,
 		Facade: facade, Method: method, Version: version, ObjectID: object,
 		User: user, Model: s.modelUUID, ModelName: model, Params: raw,
@@ -655,26 +691,28 @@ func (s *session) record(id uint64, facade string, version int, object, method s
 }
 
 // recordReply takes a reply to the audit log.
-func (s *session) recordReply(id uint64, facade string, version int, object, method, errText, code string) {
+func (s *session) recordReply(id uint64, facade string, version int, object, method, errText, code string) error {
 	if s.g.Recorder == nil {
-		return
+		return nil
 	}
 	user, model := s.names()
-	s.g.Recorder.Record(s.ctx, estate.AuditEvent{
+	return s.g.Recorder.Record(s.ctx, estate.AuditEvent{
 		Time: s.g.Now(), ConversationID: s.conversation, MessageID: id,
 		Facade: facade, Method: method, Version: version, ObjectID: object,
 		User: user, Model: s.modelUUID, ModelName: model, IsResponse: true, Error: errText, ErrorCode: code,
 	})
 }
 
-// finished says how a request that was forwarded has ended.
-func (s *session) finished(c *call, errText, code string) {
+// finished says how a request that was forwarded has ended; its error takes the
+// place of the reply.
+func (s *session) finished(c *call, errText, code string) (unwritten error) {
 	if c.audit {
-		s.recordReply(c.id, c.facade, c.version, c.object, c.method, errText, code)
+		unwritten = s.recordReply(c.id, c.facade, c.version, c.object, c.method, errText, code)
 	}
 	if c.replied != nil {
 		c.replied(code)
 	}
+	return unwritten
 }
 
 // names are the user's and the model's, empty before the login.

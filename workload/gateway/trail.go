@@ -14,9 +14,9 @@ const httpFacade = "HTTP"
 
 // record takes a request, and when ended is called what became of it, to the
 // audit log. Who shows no credentials is asked for them, and not worth a line.
-func (t *Transfer) record(r *http.Request, about target, request authorized) (ended func(error)) {
+func (t *Transfer) record(r *http.Request, about target, request authorized) (ended func(error), err error) {
 	if _, _, shown := r.BasicAuth(); t.config.Recorder == nil || !shown {
-		return func(error) {}
+		return func(error) {}, nil
 	}
 	// Also for a client that is gone.
 	ctx := context.WithoutCancel(r.Context())
@@ -29,10 +29,12 @@ func (t *Transfer) record(r *http.Request, about target, request authorized) (en
 	}
 	// It has strings and a number only.
 	e.Params, _ = json.Marshal(map[string]any{"path": about.path, "bytes": r.ContentLength})
-	t.config.Recorder.Record(ctx, e)
+	if err := t.config.Recorder.Record(ctx, e); err != nil {
+		return func(error) {}, err
+	}
 	return func(err error) {
 		e.Time, e.IsResponse, e.Params = t.config.Now(), true, nil
 		e.Error, e.ErrorCode = estate.Outcome(err)
-		t.config.Recorder.Record(ctx, e)
-	}
+		_ = t.config.Recorder.Record(ctx, e) // a reply is always taken, and the client has it
+	}, nil
 }

@@ -363,7 +363,10 @@ func (t *Transfer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	request, err := t.authorize(r, about)
-	ended := t.record(r, about, request)
+	ended, refused := t.record(r, about, request)
+	if err == nil {
+		err = refused
+	}
 	var reach *transport
 	if err == nil {
 		reach, err = t.transport(request.route.Controller)

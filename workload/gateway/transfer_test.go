@@ -46,6 +46,8 @@ type passing struct {
 	bodies   []string
 	answer   http.HandlerFunc
 	events   []estate.AuditEvent
+	// unrecorded is what the recorder says of requests.
+	unrecorded error
 }
 
 // Basic lets in everyone with the password "good", as who they say; an empty
@@ -168,10 +170,14 @@ func (p *passing) send(t *testing.T, method, path, user, body string, header htt
 }
 
 // Record implements gateway.Recorder.
-func (p *passing) Record(_ context.Context, e estate.AuditEvent) {
+func (p *passing) Record(_ context.Context, e estate.AuditEvent) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.events = append(p.events, e)
+	if p.unrecorded != nil && !e.IsResponse {
+		return p.unrecorded
+	}
+	return nil
 }
 
 // await waits until what was recorded fulfils a condition.
@@ -373,6 +379,10 @@ func TestFailuresHaveAStatusAndACodedError(t *testing.T) {
 		{"a controller that hangs up", func(p *passing) {
 			p.answer = func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 		}, "good", 504, "connection failed", `controller "blue" has not answered`},
+		{"a request that cannot be recorded", func(p *passing) {
+			p.unrecorded = estate.Errorf(estate.CodeConnectionFailed, "the log is away")
+			p.answer = func(http.ResponseWriter, *http.Request) { t.Error("it is passed on") }
+		}, "good", 504, "connection failed", "the log is away"},
 		{"a controller's own error", func(p *passing) {
 			p.answer = func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Type", "application/json")

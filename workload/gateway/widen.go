@@ -153,9 +153,10 @@ func (s *session) widen(c *call, l *link, frame *rpc.Frame) {
 	ended := s.ended
 	s.remove(c)
 	s.mu.Unlock()
-	s.finished(c, head.Error, head.ErrorCode)
-	if !ended {
-		_ = s.client.WriteFrame(out) // the reader sees that the client is gone
+	if ended {
+		_ = s.finished(c, head.Error, head.ErrorCode)
+	} else {
+		_ = s.hand(c, out, &head) // the reader sees that the client is gone
 	}
 	frame.Release()
 }

@@ -125,33 +125,33 @@ func (a *api) admit(w http.ResponseWriter, r *http.Request) (estate.User, bool) 
 	if err == nil {
 		var isAdmin bool
 		if isAdmin, err = a.Estate.IsAdmin(r.Context(), u); err == nil && !isAdmin {
-			refuse(w, http.StatusUnauthorized, "user is not an admin")
+			Refuse(w, http.StatusUnauthorized, "user is not an admin")
 			return u, false
 		}
 	}
 	switch estate.CodeOf(err) {
 	case "":
 		if err != nil {
-			refuse(w, http.StatusInternalServerError, failures{a.Log}.internal(err).Message)
+			Refuse(w, http.StatusInternalServerError, failures{a.Log}.internal(err).Message)
 			return u, false
 		}
 	case estate.CodeConnectionFailed:
-		refuse(w, http.StatusServiceUnavailable, err.Error())
+		Refuse(w, http.StatusServiceUnavailable, err.Error())
 		return u, false
 	case params.CodeTryAgain:
 		var coded *estate.Error
 		if errors.As(err, &coded) {
 			w.Header().Set("Retry-After", fmt.Sprint(coded.Info["retry-after"]))
 		}
-		refuse(w, http.StatusTooManyRequests, err.Error())
+		Refuse(w, http.StatusTooManyRequests, err.Error())
 		return u, false
 	default:
-		refuse(w, http.StatusUnauthorized, "failed to authenticate: "+err.Error())
+		Refuse(w, http.StatusUnauthorized, "failed to authenticate: "+err.Error())
 		return u, false
 	}
 	query, err := unescaped(r.URL.RawQuery)
 	if err != nil || !plain(query) || !plain(r.URL.Path) {
-		refuse(w, http.StatusBadRequest, "the path or query holds control characters, or is not UTF-8")
+		Refuse(w, http.StatusBadRequest, "the path or query holds control characters, or is not UTF-8")
 		return u, false
 	}
 	switch r.Method {
@@ -165,20 +165,20 @@ func (a *api) admit(w http.ResponseWriter, r *http.Request) (estate.User, bool) 
 func readBody(w http.ResponseWriter, r *http.Request) bool {
 	// A form of another page can have no such type.
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-		refuse(w, http.StatusUnsupportedMediaType, "the body must be application/json")
+		Refuse(w, http.StatusUnsupportedMediaType, "the body must be application/json")
 		return false
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	var long *http.MaxBytesError
 	switch {
 	case errors.As(err, &long):
-		refuse(w, http.StatusRequestEntityTooLarge, "the body is longer than 1 MiB")
+		Refuse(w, http.StatusRequestEntityTooLarge, "the body is longer than 1 MiB")
 		return false
 	case err != nil || !json.Valid(body):
-		refuse(w, http.StatusBadRequest, "the body is not JSON")
+		Refuse(w, http.StatusBadRequest, "the body is not JSON")
 		return false
 	case !plainJSON(body):
-		refuse(w, http.StatusBadRequest, "the body holds control characters")
+		Refuse(w, http.StatusBadRequest, "the body holds control characters")
 		return false
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
@@ -226,8 +226,8 @@ func caller(ctx context.Context) estate.User {
 	return estate.User{} // who may do nothing
 }
 
-// refuse answers as the API does.
-func refuse(w http.ResponseWriter, status int, text string) {
+// Refuse answers as the API does.
+func Refuse(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(resources.Response{Message: text, Status: status})
@@ -273,7 +273,7 @@ func (w *jsonWriter) WriteHeader(status int) {
 	if status == http.StatusNotFound || status == http.StatusMethodNotAllowed {
 		if w.Header().Get("Content-Type") != "application/json" {
 			w.replaced = true
-			refuse(w.ResponseWriter, status, strings.ToLower(http.StatusText(status))+": "+Path+"/capabilities lists what there is")
+			Refuse(w.ResponseWriter, status, strings.ToLower(http.StatusText(status))+": "+Path+"/capabilities lists what there is")
 			return
 		}
 	}

@@ -73,6 +73,9 @@ func (l observedLogins) Basic(ctx context.Context, username, password string) (u
 
 // FinishBrowser implements web.Browsers.
 func (l observedLogins) FinishBrowser(ctx context.Context, c login.Callback) (cookie string, u estate.User, err error) {
+	if err := l.records.trail.Ready(ctx); err != nil {
+		return "", estate.User{}, err
+	}
 	err = l.login(ctx, "browser", func(ctx context.Context) error {
 		cookie, u, err = l.Logins.FinishBrowser(ctx, c)
 		return err

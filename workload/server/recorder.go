@@ -13,6 +13,7 @@ import (
 	"jimm/workload/audit"
 	"jimm/workload/estate"
 	"jimm/workload/facade"
+	"jimm/workload/rebac"
 	"jimm/workload/rpc"
 )
 
@@ -23,29 +24,32 @@ type recorder struct {
 	strangers strangers
 }
 
-// Record implements gateway.Recorder. When the audit log is full it waits:
-// overload slows callers down, nothing is dropped. Of what is asked by those who
-// have not logged in, only so much is written.
-func (r *recorder) Record(ctx context.Context, e estate.AuditEvent) {
+// Record implements gateway.Recorder. When the audit log does not keep up it
+// waits: overload slows callers down, nothing is dropped. Of what is asked by
+// those who have not logged in, only so much is written.
+func (r *recorder) Record(ctx context.Context, e estate.AuditEvent) error {
 	if e.Address == "" {
 		e.Address = estate.CallerOf(ctx).Address
 	}
 	if e.User == "" && !r.strangers.admit(e) {
-		return
+		return nil
 	}
-	r.write(ctx, e)
+	return r.write(ctx, e)
 }
 
-func (r *recorder) write(ctx context.Context, e estate.AuditEvent) {
-	if err := r.trail.RecordRaw(ctx, e); err != nil && ctx.Err() == nil {
-		r.log.ErrorContext(ctx, "cannot audit", "facade", e.Facade, "method", e.Method, "user", e.User, "error", err)
+func (r *recorder) write(ctx context.Context, e estate.AuditEvent) error {
+	err := r.trail.RecordRaw(ctx, e)
+	if errors.Is(err, audit.ErrClosed) {
+		r.log.ErrorContext(ctx, "cannot audit", "facade", e.Facade, "method", e.Method, "user", e.User, "response", e.IsResponse, "error", err)
 	}
+	return err
 }
 
-// facade records a request on a controller connection and how it ended.
-func (r *recorder) facade(ctx context.Context, c *facade.Connection, q *rpc.Request, err error) {
+// facade records a request on a controller connection and, when ended is called,
+// how it ended.
+func (r *recorder) facade(ctx context.Context, c *facade.Connection, q *rpc.Request) (ended func(error) error, err error) {
 	if !audit.Worth(q.Type, q.Method) {
-		return
+		return func(error) error { return nil }, nil
 	}
 	e := estate.AuditEvent{
 		Time: time.Now(), ConversationID: c.ID, MessageID: q.RequestID,
@@ -54,17 +58,24 @@ func (r *recorder) facade(ctx context.Context, c *facade.Connection, q *rpc.Requ
 	if u := c.User(); u != nil {
 		e.User = u.Name
 	}
-	r.Record(ctx, e)
-	e.IsResponse, e.Params = true, nil
-	e.Error, e.ErrorCode = estate.Outcome(err)
-	r.Record(ctx, e)
+	if err := r.Record(ctx, e); err != nil {
+		return nil, err
+	}
+	return func(err error) error {
+		e.Time, e.IsResponse, e.Params = time.Now(), true, nil
+		if u := c.User(); u != nil { // who has logged in by this
+			e.User = u.Name
+		}
+		e.Error, e.ErrorCode = estate.Outcome(err)
+		return r.Record(ctx, e)
+	}, nil
 }
 
 // browserLogin records how a login by browser ended.
 func (r *recorder) browserLogin(ctx context.Context, u estate.User, err error) {
 	e := estate.AuditEvent{Time: time.Now(), Facade: "HTTP", Method: "BrowserLogin", User: u.Name, IsResponse: true}
 	e.Error, e.ErrorCode = estate.Outcome(err)
-	r.Record(ctx, e)
+	_ = r.Record(ctx, e) // a reply is always taken
 }
 
 // admin records the requests to the admin API that change something, and those
@@ -85,6 +96,12 @@ func (r *recorder) admin(identify identifies, handler func(identifies) (http.Han
 	return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		e := &estate.AuditEvent{Time: time.Now(), Facade: "AdminAPI", Method: q.Method, ObjectID: q.URL.Path, IsResponse: true}
 		ctx, answer := q.Context(), &status{ResponseWriter: w, code: http.StatusOK}
+		if q.Method != http.MethodGet {
+			if err := r.trail.Ready(ctx); err != nil {
+				rebac.Refuse(w, http.StatusServiceUnavailable, err.Error())
+				return
+			}
+		}
 		next.ServeHTTP(answer, q.WithContext(context.WithValue(ctx, caller{}, e)))
 		refused := answer.code == http.StatusUnauthorized || answer.code == http.StatusTooManyRequests
 		if q.Method == http.MethodGet && !(refused && q.Header.Get("Authorization") != "") {
@@ -93,7 +110,7 @@ func (r *recorder) admin(identify identifies, handler func(identifies) (http.Han
 		if answer.code >= http.StatusBadRequest {
 			e.Error = fmt.Sprint(answer.code, " ", http.StatusText(answer.code))
 		}
-		r.Record(context.WithoutCancel(ctx), *e)
+		_ = r.Record(context.WithoutCancel(ctx), *e) // a reply is always taken
 	}), nil
 }
 
@@ -188,11 +205,9 @@ func (r *recorder) count(ctx context.Context) {
 			continue
 		}
 		e := estate.AuditEvent{
-			Time: time.Now(), Facade: "Audit", Method: "LeftOut", Address: address,
+			Time: time.Now(), Facade: "Audit", Method: "LeftOut", Address: address, IsResponse: true, // to what they asked
 			Params: fmt.Appendf(nil, `{"events":%d}`, of.leftOut),
 		}
-		if err := r.trail.RecordRaw(ctx, e); err != nil && !errors.Is(err, audit.ErrClosed) {
-			r.log.ErrorContext(ctx, "cannot audit", "facade", e.Facade, "method", e.Method, "error", err)
-		}
+		_ = r.write(ctx, e)
 	}
 }

@@ -66,6 +66,7 @@ type instance struct {
 	*server.Server
 	url    string // ws://host:port
 	logins *login.Service
+	trail  *audit.Log
 }
 
 func check(t testing.TB, err error) {
@@ -148,7 +149,7 @@ func (h *house) newUnit() *instance {
 	})
 	check(t, err)
 	trail := audit.New(store, audit.Options{Log: log})
-	u := &instance{logins: logins}
+	u := &instance{logins: logins, trail: trail}
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { u.Handler().ServeHTTP(w, r) }))
 	u.url = "ws" + strings.TrimPrefix(front.URL, "http")
 	c := h.config
