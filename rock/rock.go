@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 	"gopkg.in/yaml.v3"
 )
 
@@ -127,13 +128,13 @@ func (r Recipe) Layers(p Programs) ([][]File, error) {
 // Image assembles the image for one architecture, as Go names it. The same files
 // and the same time give the same image.
 func (r Recipe) Image(layers [][]File, arch string, made time.Time) (v1.Image, error) {
-	image := empty.Image
+	image := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
 	for _, files := range layers {
 		archive, err := archived(files, made)
 		if err != nil {
 			return nil, err
 		}
-		layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(archive)), nil })
+		layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(archive)), nil }, tarball.WithMediaType(types.OCILayer))
 		if err != nil {
 			return nil, err
 		}

@@ -8,9 +8,12 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -46,7 +49,7 @@ func main() {
 		fmt.Fprint(flag.CommandLine.Output(), usage)
 		flag.PrintDefaults()
 	}
-	archs := flag.String("arch", "amd64", "architectures, as Go names them, with commas between")
+	archs := flag.String("arch", runtime.GOARCH, "architectures, as Go names them, with commas between")
 	out := flag.String("out", "bin", "directory for the archives, named as rockcraft names them")
 	push := flag.String("push", "", "reference to push to, such as registry.example.com/jimm:0.1")
 	certificates := flag.String("certificates", "/etc/ssl/certs/ca-certificates.crt", "PEM file of the certificate authorities to trust")
@@ -90,7 +93,7 @@ func run(archs []string, out, push, certificates string) error {
 			return err
 		}
 		file := filepath.Join(out, fmt.Sprintf("%s_%s_%s.rock", recipe.Name, recipe.Version, arch))
-		if err := save(images[arch], file, recipe.Version); err != nil {
+		if err := save(images[arch], file, arch, recipe.Version); err != nil {
 			return err
 		}
 		size, err := compressed(images[arch])
@@ -114,10 +117,8 @@ func build(dir, arch string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	version := "unreleased"
-	if described, err := exec.Command("git", "describe", "--tags", "--always", "--dirty").Output(); err == nil {
-		version = strings.TrimSpace(string(described))
-	}
+	version := git("unreleased", "describe", "--tags", "--always", "--dirty")
+	commit := git("unknown", "rev-parse", "--short", "HEAD")
 	for _, program := range []struct{ name, module, pkg string }{
 		{"jimmsrv", ".", "./workload/cmd/jimmsrv"},
 		{"jimmctl", ".", "./workload/cmd/jimmctl"},
@@ -125,7 +126,7 @@ func build(dir, arch string) error {
 	} {
 		fmt.Fprintf(os.Stderr, "building %s for %s …\n", program.name, arch)
 		// The flags are those of make build, so that both share what they compile.
-		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -X main.version="+version,
+		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -X main.version="+version+" -X main.commit="+commit,
 			"-o", filepath.Join(dir, program.name), program.pkg)
 		cmd.Dir = program.module
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch, "GOWORK=off")
@@ -137,16 +138,23 @@ func build(dir, arch string) error {
 	return nil
 }
 
+// git is what a command of git says, or the fallback where there is no checkout.
+func git(fallback string, args ...string) string {
+	said, err := exec.Command("git", args...).Output()
+	if err != nil {
+		return fallback
+	}
+	return strings.TrimSpace(string(said))
+}
+
 // madeAt is SOURCE_DATE_EPOCH, or when the last commit was made: building it
 // again gives the same image.
 func madeAt() (time.Time, error) {
 	text := os.Getenv("SOURCE_DATE_EPOCH")
 	if text == "" {
-		committed, err := exec.Command("git", "log", "-1", "--format=%ct").Output()
-		if err != nil {
+		if text = git("", "log", "-1", "--format=%ct"); text == "" {
 			return time.Time{}, errors.New("this is no git checkout: set SOURCE_DATE_EPOCH to the time it is of, in seconds since 1970")
 		}
-		text = strings.TrimSpace(string(committed))
 	}
 	seconds, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
@@ -156,7 +164,7 @@ func madeAt() (time.Time, error) {
 }
 
 // save writes an image as an OCI archive: a tar file of an OCI layout.
-func save(image v1.Image, file, tag string) (err error) {
+func save(image v1.Image, file, arch, tag string) (err error) {
 	dir, err := os.MkdirTemp("", "jimm-rock-")
 	if err != nil {
 		return err
@@ -166,7 +174,8 @@ func save(image v1.Image, file, tag string) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := l.AppendImage(image, layout.WithAnnotations(map[string]string{"org.opencontainers.image.ref.name": tag})); err != nil {
+	err = l.AppendImage(image, layout.WithPlatform(platform(arch)), layout.WithAnnotations(map[string]string{"org.opencontainers.image.ref.name": tag}))
+	if err != nil {
 		return err
 	}
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
@@ -215,11 +224,14 @@ func publish(images map[string]v1.Image, to string) error {
 		}
 	}
 	var index v1.ImageIndex = empty.Index
-	for arch, image := range images {
-		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: image, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: arch}}})
+	for _, arch := range slices.Sorted(maps.Keys(images)) {
+		p := platform(arch)
+		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: images[arch], Descriptor: v1.Descriptor{Platform: &p}})
 	}
 	return remote.WriteIndex(ref, index, options...)
 }
+
+func platform(arch string) v1.Platform { return v1.Platform{OS: "linux", Architecture: arch} }
 
 // compressed is how many bytes have to be pulled.
 func compressed(image v1.Image) (int64, error) {
