@@ -77,6 +77,8 @@ func (p *planner) planLogin() {
 		return
 	}
 	p.set("JIMM_OAUTH_ISSUER_URL", answer.Issuer)
+	// No discovery of Hydra's says where it tells about opaque tokens.
+	p.set("JIMM_OAUTH_INTROSPECTION_URL", answer.IntrospectionEndpoint)
 	p.set("JIMM_OAUTH_CLIENT_ID", answer.ClientID)
 	p.secretly("JIMM_OAUTH_CLIENT_SECRET", content["secret"])
 	p.set("JIMM_OAUTH_SCOPES", strings.Join(slices.Concat(offered, p.options.OptionalScopes), " "))

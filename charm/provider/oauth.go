@@ -8,9 +8,10 @@ import (
 )
 
 // OAuth answers oauth on the endpoint oauth, as Hydra's charm does: first where
-// it is, then, in a later hook, the client.
+// it is, then, in a later hook that tells of the request, the client.
 type OAuth struct {
-	Issuer string
+	// Issuer is where Hydra is, Introspection where it tells about tokens.
+	Issuer, Introspection string
 	// Register makes a client with its redirect, or changes that, and gives its
 	// id and secret.
 	Register func(ctx context.Context, relation string, request relation.OAuthRequest) (id, secret string, err error)
@@ -20,23 +21,30 @@ type OAuth struct {
 func (o *OAuth) Handle(ctx context.Context, tools hook.Tools, event hook.Event) error {
 	return leader(ctx, tools, event, "oauth", func(l link) error {
 		answer := relation.OAuthAnswer{
-			Issuer: o.Issuer, AuthorizationEndpoint: o.Issuer + "/authorize", TokenEndpoint: o.Issuer + "/oauth/token",
-			UserinfoEndpoint: o.Issuer + "/userinfo", JWKSEndpoint: o.Issuer + "/keys",
+			Issuer: o.Issuer, AuthorizationEndpoint: o.Issuer + "/oauth2/auth", TokenEndpoint: o.Issuer + "/oauth2/token",
+			IntrospectionEndpoint: o.Introspection, UserinfoEndpoint: o.Issuer + "/userinfo", JWKSEndpoint: o.Issuer + "/.well-known/jwks.json",
 			Scopes: []string{"openid", "profile", "email", "offline_access"}, JWTAccessToken: "True",
 		}
-		ours, err := tools.RelationAppData(ctx, l.id, event.App)
+		bag, err := tools.RelationAppData(ctx, l.id, event.App)
 		if err != nil {
 			return err
 		}
-		bag, err := l.theirs(ctx)
+		ours, err := relation.ParseOAuthAnswer(bag)
 		if err != nil {
+			return err
+		}
+		answer.ClientID, answer.ClientSecret = ours.ClientID, ours.ClientSecret
+		if ours.Issuer == "" || event.Name != "oauth-relation-changed" || event.Relation != l.id {
+			return l.answer(ctx, answer.Bag())
+		}
+		if bag, err = l.theirs(ctx); err != nil {
 			return err
 		}
 		request, err := relation.ParseOAuthRequest(bag)
 		if err != nil {
 			return err
 		}
-		if ours["issuer_url"] != "" && request.RedirectURI != "" {
+		if request.RedirectURI != "" {
 			id, secret, err := o.Register(ctx, l.id, request)
 			if err != nil {
 				return err

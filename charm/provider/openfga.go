@@ -9,7 +9,8 @@ import (
 
 // OpenFGA answers openfga on the endpoint openfga, as openfga-k8s does.
 type OpenFGA struct {
-	URL, Token string
+	// URL is of the HTTP API, GRPC of the other.
+	URL, GRPC, Token string
 	// Store makes a store, or finds it by its name, and gives its id.
 	Store func(ctx context.Context, name string) (id string, err error)
 }
@@ -21,7 +22,7 @@ func (o *OpenFGA) Handle(ctx context.Context, tools hook.Tools, event hook.Event
 		if err != nil || bag["store_name"] == "" {
 			return err
 		}
-		answer := relation.OpenFGAAnswer{HTTPURL: o.URL}
+		answer := relation.OpenFGAAnswer{HTTPURL: o.URL, GRPCURL: o.GRPC}
 		if answer.StoreID, err = o.Store(ctx, bag["store_name"]); err != nil {
 			return err
 		}

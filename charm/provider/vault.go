@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -12,24 +13,38 @@ import (
 // Vault answers vault-kv on the endpoint vault-kv, as vault-k8s does.
 type Vault struct {
 	URL, CA string
-	// Sealed answers nobody, as before Vault is unsealed and its charm authorized.
-	Sealed bool
+	// Sealed, if set, tells whether Vault is: then nobody is answered.
+	Sealed func(ctx context.Context) (bool, error)
 	// Role makes an AppRole for a unit that may connect from the subnets, or finds
-	// it; other subnets make other credentials.
-	Role func(ctx context.Context, mount, unit string, egress []string) (relation.VaultRole, error)
+	// it; other subnets than those of the credentials that it has make others.
+	Role func(ctx context.Context, mount, unit string, egress []string, has relation.VaultRole) (relation.VaultRole, error)
 }
 
 // Handle is the charm.
 func (v *Vault) Handle(ctx context.Context, tools hook.Tools, event hook.Event) error {
-	if v.Sealed {
-		return status(ctx, tools, "blocked", "Please unseal Vault")
+	if v.Sealed != nil {
+		if sealed, err := v.Sealed(ctx); err != nil || sealed {
+			return errors.Join(err, status(ctx, tools, "blocked", "Please unseal Vault"))
+		}
 	}
 	return leader(ctx, tools, event, "vault-kv", func(l link) error {
 		bag, err := l.theirs(ctx)
 		if err != nil || bag["mount_suffix"] == "" {
 			return err
 		}
-		answer := relation.VaultAnswer{URL: v.URL, CA: v.CA, Mount: fmt.Sprintf("charm-%s-%s", l.app, bag["mount_suffix"]), Credentials: map[string]string{}}
+		// Those of units that have gone stay.
+		ours, err := tools.RelationAppData(ctx, l.id, event.App)
+		if err != nil {
+			return err
+		}
+		answer, err := relation.ParseVaultAnswer(ours)
+		if err != nil {
+			return err
+		}
+		answer.URL, answer.CA, answer.Mount = v.URL, v.CA, fmt.Sprintf("charm-%s-%s", l.app, bag["mount_suffix"])
+		if answer.Credentials == nil {
+			answer.Credentials = map[string]string{}
+		}
 		units, err := l.units(ctx)
 		if err != nil {
 			return err
@@ -42,11 +57,15 @@ func (v *Vault) Handle(ctx context.Context, tools hook.Tools, event hook.Event) 
 			if unit.Nonce == "" || len(unit.Egress) == 0 {
 				continue
 			}
-			role, err := v.Role(ctx, answer.Mount, name, unit.Egress)
+			label := "vault-kv-" + strings.ReplaceAll(name, "/", "-")
+			content, err := tools.LabelledSecret(ctx, label)
+			if err != nil && !hook.IsNotFound(err) {
+				return err
+			}
+			role, err := v.Role(ctx, answer.Mount, strings.ReplaceAll(name, "/", "-"), unit.Egress, relation.ParseVaultRole(content))
 			if err != nil {
 				return err
 			}
-			label := "vault-kv-" + strings.ReplaceAll(name, "/", "-")
 			if answer.Credentials[unit.Nonce], err = l.secret(ctx, label, role.Bag()); err != nil {
 				return err
 			}

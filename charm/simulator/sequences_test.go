@@ -1,6 +1,7 @@
 package simulator_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -114,14 +115,14 @@ func TestAPasswordRotatesByASecretAlone(t *testing.T) {
 
 func TestVaultFollowsThePodsAddress(t *testing.T) {
 	w := deployed(t, 4)
-	w.vault.Sealed = true
+	w.vault.Sealed = func(context.Context) (bool, error) { return true, nil }
 	w.relate("jimm:vault", "vault:vault-kv")
 	w.settle()
 	w.says("waiting", "must be unsealed")
 	if w.pods["jimm/0"].running == nil {
 		t.Error("JIMM was stopped because Vault is sealed")
 	}
-	w.vault.Sealed = false
+	w.vault.Sealed = nil
 	w.poke("vault")
 	w.serving()
 	before := w.env("jimm/0", "VAULT_ROLE_SECRET_ID")

@@ -195,6 +195,8 @@ func (p *pod) Stop(context.Context) error {
 
 func (p *pod) Settled(context.Context) (string, string) { return p.state() }
 
+func (p *pod) Unready(context.Context) string { return "" }
+
 func (p *pod) Exec(_ context.Context, command ...string) (string, error) {
 	if command[1] != "move-secrets" {
 		return "ran " + strings.Join(command, " "), nil
@@ -274,10 +276,10 @@ func newWorld(t *testing.T, seed uint64) *world {
 	w.fga = &provider.OpenFGA{URL: "http://openfga.jimm.svc.cluster.local:8080", Token: "fga-token-secret", Store: func(context.Context, string) (string, error) {
 		return "01J8ZK3V7Q0M5T3F6R9S2W4X1Y", nil
 	}}
-	w.oauth = &provider.OAuth{Issuer: "https://iam.example.com", Register: func(context.Context, string, relation.OAuthRequest) (string, string, error) {
+	w.oauth = &provider.OAuth{Issuer: "https://iam.example.com", Introspection: "http://hydra:4445/admin/oauth2/introspect", Register: func(context.Context, string, relation.OAuthRequest) (string, string, error) {
 		return "client-1", "oauth-client-secret", nil
 	}}
-	w.vault = &provider.Vault{URL: "https://vault.example.com:8200", Role: func(_ context.Context, _, unit string, egress []string) (relation.VaultRole, error) {
+	w.vault = &provider.Vault{URL: "https://vault.example.com:8200", Role: func(_ context.Context, _, unit string, egress []string, _ relation.VaultRole) (relation.VaultRole, error) {
 		return relation.VaultRole{RoleID: "role-id-of-" + unit, SecretID: "vault-secret-" + strings.Join(egress, "+")}, nil
 	}}
 	w.traefik = &provider.Ingress{Scheme: "https", Host: "jaas.example.com"}

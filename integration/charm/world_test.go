@@ -3,7 +3,6 @@
 package charm
 
 import (
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -11,7 +10,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -24,7 +22,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -39,7 +36,7 @@ import (
 	"jimm/charm/simulator"
 	"jimm/charm/simulator/pods"
 	"jimm/integration/lab"
-	"jimm/workload/idp"
+	"jimm/integration/stack"
 	"jimm/workload/postgres/cluster"
 )
 
@@ -54,7 +51,7 @@ var programsDir string
 // programs are what the tests run, built once.
 var programs = sync.OnceValues(func() (map[string]string, error) {
 	found := map[string]string{}
-	out, err := exec.Command("../peers/build.sh", "juju41", "prepare", "pebble", "openfga", "vault").Output()
+	out, err := exec.Command("../peers/build.sh", "juju41", "prepare", "pebble", "openfga", "vault", "hydra", "kratos").Output()
 	if err != nil {
 		return nil, fmt.Errorf("cannot build the peers: %w", err)
 	}
@@ -98,13 +95,19 @@ type services struct {
 	pg      *provider.PostgreSQL
 	fga     *provider.OpenFGA
 	oauth   *provider.OAuth
+	vault   *provider.Vault
 	traefik *provider.Ingress
 	dir     string
+	// stack has OpenFGA, Vault and Hydra; client trusts them. name is of JIMM's
+	// database.
+	stack  *stack.Stack
+	client *http.Client
+	name   string
+	tls    *tls.Config
 
 	mu        sync.Mutex
 	passwords map[string]string
 	database  *cluster.Cluster
-	identity  http.Handler
 	// routes are where requests below a prefix go; scheme is http or https.
 	routes map[string][]*url.URL
 	strip  map[string]bool
@@ -143,21 +146,21 @@ func startServices(t *testing.T) *services {
 	}
 	s.pool = x509.NewCertPool()
 	s.pool.AppendCertsFromPEM([]byte(s.ca.CA()))
+	s.certify()
 	s.startPostgres()
-	s.startOpenFGA()
-	s.startIdentityProvider()
+	s.startStack()
 	s.startIngress()
 	return s
 }
 
-// certificate is one for this machine's address.
-func (s *services) certificate() tls.Certificate {
+// certify makes a certificate for this machine's address.
+func (s *services) certify() {
 	s.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{Subject: pkix.Name{CommonName: "lab"}, IPAddresses: []net.IP{net.ParseIP(s.host)}}, key)
+	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{Subject: pkix.Name{CommonName: "lab"}, IPAddresses: []net.IP{net.ParseIP(s.host)}}, private)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -165,16 +168,22 @@ func (s *services) certificate() tls.Certificate {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if der, err = x509.MarshalPKCS8PrivateKey(private); err != nil {
+		s.t.Fatal(err)
+	}
+	key := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+	pair, err := tls.X509KeyPair([]byte(signed.Certificate), key)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	c, err := tls.X509KeyPair([]byte(signed.Certificate), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}))
-	if err != nil {
+	s.tls = &tls.Config{Certificates: []tls.Certificate{pair}}
+	if err := errors.Join(os.WriteFile(s.certFile(), []byte(signed.Certificate), 0o600), os.WriteFile(s.keyFile(), key, 0o600)); err != nil {
 		s.t.Fatal(err)
 	}
-	return c
 }
+
+func (s *services) certFile() string { return filepath.Join(s.dir, "cert.pem") }
+func (s *services) keyFile() string  { return filepath.Join(s.dir, "key.pem") }
 
 // caFile is a file with the certificate of the authority.
 func (s *services) caFile() string {
@@ -205,8 +214,8 @@ func (s *services) startPostgres() {
 	}
 	l := s.listen()
 	go forward(l, dsn.Host)
-	name := fmt.Sprintf("jimm_%d", time.Now().UnixNano())
-	if err := s.database.CreateDatabase(s.t.Context(), name); err != nil {
+	s.name = fmt.Sprintf("jimm_%d", time.Now().UnixNano())
+	if err := s.database.CreateDatabase(s.t.Context(), s.name); err != nil {
 		s.t.Fatal(err)
 	}
 	s.pg = &provider.PostgreSQL{Endpoint: l.Addr().String(), User: func(ctx context.Context, _, user string) (string, error) {
@@ -216,8 +225,8 @@ func (s *services) startPostgres() {
 			s.passwords[user] = "p@ss/word-of-" + user
 		}
 		// Another test's deployment has a user of the same name.
-		return s.passwords[user], s.grant(ctx, name, user, s.passwords[user])
-	}, Name: func(string) string { return name }}
+		return s.passwords[user], s.grant(ctx, s.name, user, s.passwords[user])
+	}, Name: func(string) string { return s.name }}
 }
 
 func (s *services) grant(ctx context.Context, database, user, password string) error {
@@ -275,104 +284,57 @@ func forward(l net.Listener, to string) {
 	}
 }
 
-// run starts a program that ends with the test.
-func (s *services) run(name string, args ...string) {
-	s.t.Helper()
-	cmd := exec.Command(name, args...)
-	out, err := os.Create(filepath.Join(s.dir, filepath.Base(name)+".log"))
+// startStack starts what stands behind the other charms.
+func (s *services) startStack() {
+	s.client = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.pool}}}
+	var err error
+	s.stack, err = stack.Start(s.t.Context(), stack.Options{
+		Bin: stack.Bin{OpenFGA: s.bin["openfga"], Vault: s.bin["vault"], Hydra: s.bin["hydra"], Kratos: s.bin["kratos"]}, WithoutDex: true,
+		Dir: filepath.Join(s.dir, "stack"), Host: s.host, Postgres: s.database, Prefix: s.name + "_", Client: s.client,
+		CAFile: s.caFile(), CertFile: s.certFile(), KeyFile: s.keyFile(), Serve: s.serve,
+		People:   []stack.Person{{Email: "alice@example.com", Name: "Alice", Password: "alice-password"}},
+		Accounts: []stack.Account{{ID: "ci", Secret: "ci-secret"}, {ID: "ci-opaque", Secret: "ci-secret", Opaque: true}},
+	})
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	cmd.Stdout, cmd.Stderr = out, out
-	if err := cmd.Start(); err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait(); _ = out.Close() })
-}
-
-func (s *services) port() string {
-	l := s.listen()
-	defer func() { _ = l.Close() }()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
-}
-
-func (s *services) startOpenFGA() {
-	const token = "openfga-preshared-key"
-	address := s.host + ":" + s.port()
-	s.run(s.bin["openfga"], "run", "--datastore-engine=memory", "--http-addr="+address, "--grpc-addr="+s.host+":"+s.port(),
-		"--playground-enabled=false", "--metrics-enabled=false", "--authn-method=preshared", "--authn-preshared-keys="+token)
-	ask := func(ctx context.Context, method, path string, body, out any) error {
-		text, err := json.Marshal(body)
-		if err != nil {
-			return err
+	s.t.Cleanup(func() {
+		if err := s.stack.Close(); err != nil {
+			s.t.Error(err)
 		}
-		request, err := http.NewRequestWithContext(ctx, method, "http://"+address+path, bytes.NewReader(text))
-		if err != nil {
-			return err
-		}
-		request.Header.Set("Authorization", "Bearer "+token)
-		response, err := http.DefaultClient.Do(request)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = response.Body.Close() }()
-		return json.NewDecoder(response.Body).Decode(out)
-	}
-	s.eventually("OpenFGA answers", func() error {
-		var health struct{ Status string }
-		return ask(s.t.Context(), "GET", "/healthz", nil, &health)
 	})
-	s.fga = &provider.OpenFGA{URL: "http://" + address, Token: token, Store: func(ctx context.Context, name string) (string, error) {
-		var list struct {
-			Stores []struct{ ID, Name string }
-		}
-		if err := ask(ctx, "GET", "/stores", nil, &list); err != nil {
-			return "", err
-		}
-		for _, store := range list.Stores {
-			if store.Name == name {
-				return store.ID, nil
+	s.fga = &provider.OpenFGA{URL: s.stack.OpenFGAURL, Token: s.stack.OpenFGAToken, Store: s.stack.Store}
+	s.vault = &provider.Vault{
+		URL: s.stack.VaultURL, CA: s.ca.CA(), Sealed: s.stack.VaultSealed,
+		Role: func(ctx context.Context, mount, unit string, egress []string, has relation.VaultRole) (role relation.VaultRole, err error) {
+			role.RoleID, role.SecretID, err = s.stack.VaultAccess(ctx, mount, unit, egress, has.SecretID)
+			return role, err
+		},
+	}
+	registered := map[string]stack.Client{}
+	s.oauth = &provider.OAuth{
+		Issuer: s.stack.AtHydra.Issuer, Introspection: s.stack.IntrospectionURL(),
+		Register: func(ctx context.Context, id string, request relation.OAuthRequest) (string, string, error) {
+			c, err := s.stack.Register(ctx, registered[id].ID, stack.Registration{
+				Name: "jimm", RedirectURI: request.RedirectURI, AuthMethod: request.AuthMethod, Scopes: request.Scopes, GrantTypes: request.GrantTypes,
+			})
+			if err != nil {
+				return "", "", err
 			}
-		}
-		var made struct{ ID string }
-		err := ask(ctx, "POST", "/stores", map[string]string{"name": name}, &made)
-		return made.ID, err
-	}}
+			if c.Secret == "" {
+				c.Secret = registered[id].Secret // Hydra tells it once
+			}
+			registered[id] = c
+			return c.ID, c.Secret, nil
+		},
+	}
 }
 
-// startIdentityProvider serves TLS by a certificate that JIMM learns to trust by
-// its relation receive-ca-cert.
-func (s *services) startIdentityProvider() {
-	l := s.listen()
-	issuer := "https://" + l.Addr().String()
-	server := &http.Server{ErrorLog: log.New(io.Discard, "", 0), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.mu.Lock()
-		handler := s.identity
-		s.mu.Unlock()
-		if handler == nil {
-			http.NotFound(w, r)
-			return
-		}
-		handler.ServeHTTP(w, r)
-	})}
-	go func() {
-		_ = server.Serve(tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{s.certificate()}}))
-	}()
-	s.oauth = &provider.OAuth{Issuer: issuer, Register: func(_ context.Context, _ string, request relation.OAuthRequest) (string, string, error) {
-		provider, err := idp.New(idp.Config{
-			Issuer: issuer, Users: []idp.User{{Email: "alice@example.com", Name: "Alice", Password: "alice-password"}},
-			Clients:         []idp.Client{{ID: "jimm-client", Secret: "s3cret-of-the-client", RedirectURIs: []string{request.RedirectURI}}},
-			ServiceAccounts: []idp.ServiceAccount{{ID: "ci", Secret: "ci-secret"}}, KeyDir: filepath.Join(s.dir, "idp"),
-		})
-		if err != nil {
-			return "", "", err
-		}
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.identity = provider
-		return "jimm-client", "s3cret-of-the-client", nil
-	}}
+// serve answers by TLS until the function is called that it gives.
+func (s *services) serve(l net.Listener, h http.Handler) (stop func() error) {
+	server := &http.Server{Handler: h, ErrorLog: log.New(io.Discard, "", 0)}
+	go func() { _ = server.Serve(tls.NewListener(l, s.tls)) }()
+	return server.Close
 }
 
 // startIngress routes by prefix, as Traefik does, to all units in turn.
@@ -412,10 +374,7 @@ func (s *services) startIngress() {
 			}
 		},
 	}
-	server := &http.Server{Handler: proxy, ErrorLog: log.New(io.Discard, "", 0)}
-	go func() {
-		_ = server.Serve(tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{s.certificate()}}))
-	}()
+	s.serve(l, proxy)
 }
 
 func (s *services) eventually(what string, try func() error) {
@@ -477,11 +436,12 @@ func newWorld(t *testing.T, s *services, seed uint64) *world {
 	w.Deploy("postgresql", provides("database", "postgresql_client"), nil, s.pg.Handle)
 	w.Deploy("openfga", provides("openfga", "openfga"), nil, s.fga.Handle)
 	w.Deploy("hydra", provides("oauth", "oauth"), nil, s.oauth.Handle)
+	w.Deploy("vault", provides("vault-kv", "vault-kv"), nil, s.vault.Handle)
 	w.Deploy("traefik", provides("ingress", "ingress"), nil, s.traefik.Handle)
 	ca := provides("send-ca-cert", "certificate_transfer")
 	ca["certificates"] = simulator.Endpoint{Role: simulator.Provides, Interface: "tls-certificates"}
 	w.Deploy("ca", ca, nil, s.ca.Handle)
-	for _, app := range []string{"postgresql", "openfga", "hydra", "traefik", "ca"} {
+	for _, app := range []string{"postgresql", "openfga", "hydra", "vault", "traefik", "ca"} {
 		w.AddUnit(app, s.host)
 	}
 	w.scale()
@@ -590,6 +550,12 @@ func (w *world) plan(unit string) string {
 // login logs in with the stock client of Juju.
 func (w *world) login() {
 	w.t.Helper()
+	w.loginAs("ci")
+}
+
+// loginAs logs in as one of the service accounts.
+func (w *world) loginAs(account string) {
+	w.t.Helper()
 	info, err := w.App("jimm").Units()[0].Action(w.t.Context(), "get-login-info", nil)
 	if err != nil {
 		w.t.Fatal(err)
@@ -598,27 +564,27 @@ func (w *world) login() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	cli := &lab.CLI{Path: w.bin["juju41"], Data: data, Env: []string{"SSL_CERT_FILE=" + w.caFile(), "JUJU_CLIENT_ID=ci", "JUJU_CLIENT_SECRET=ci-secret"}}
+	cli := &lab.CLI{Path: w.bin["juju41"], Data: data, Env: []string{"SSL_CERT_FILE=" + w.caFile(), "JUJU_CLIENT_ID=" + account, "JUJU_CLIENT_SECRET=ci-secret"}}
 	args := strings.Fields(info["login"])
 	w.eventually("juju logs in", func() error {
 		_, err := cli.Run(w.t.Context(), append(args[1:], "--no-prompt")...)
 		return err
 	})
 	out, err := cli.Run(w.t.Context(), "whoami", "--format=json")
-	if err != nil || !strings.Contains(out, "ci@serviceaccount") {
+	if err != nil || !strings.Contains(out, account+"@serviceaccount") {
 		w.t.Errorf("whoami says %q, %v", out, err)
 	}
 }
 
-var pebbleSecret = regexp.MustCompile(`(?i)(p@ss|ss%2Fword|s3cret-of-the-client|openfga-preshared)`)
-
 func (w *world) keepsSecrets() {
 	w.t.Helper()
 	said := strings.Join(w.Log, "\n") + strings.Join(w.Calls, "\n")
+	secret := []string{"ss%2Fword"} // part of a password, in a URL
 	for _, value := range w.SecretValues("identity", "nonce") {
 		if len(value) < 8 || strings.Contains(value, "BEGIN CERTIFICATE") || strings.HasPrefix(value, "relation_id_") {
 			continue
 		}
+		secret = append(secret, value)
 		if at := strings.Index(said, value); at >= 0 {
 			w.t.Errorf("a secret is in a log or an argument: …%.60s", said[max(0, at-60):])
 		}
@@ -629,7 +595,7 @@ func (w *world) keepsSecrets() {
 			w.t.Fatal(err)
 		}
 		for name, value := range env {
-			if pebbleSecret.MatchString(value) {
+			if slices.ContainsFunc(secret, func(s string) bool { return strings.Contains(value, s) }) {
 				w.t.Errorf("a secret is in the environment of %s, in %s", unit, name)
 			}
 		}

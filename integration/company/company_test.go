@@ -253,7 +253,7 @@ func (c *company) session(t *testing.T, ctx context.Context, cli *lab.CLI) *rpc.
 
 // everyVaultSecret is all that JIMM keeps below a path, as text.
 func (c *company) everyVaultSecret(ctx context.Context, path string) (string, error) {
-	keys, err := c.jimm.Services.VaultSecrets(ctx, path)
+	keys, err := c.jimm.Services.VaultSecrets(ctx, stack.VaultMount, path)
 	if err != nil {
 		return "", err
 	}

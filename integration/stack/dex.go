@@ -12,7 +12,7 @@ func (s *Stack) dexURL() string { return "https://" + s.address("dex") }
 // people log in by way of Hydra.
 func (s *Stack) startDex(ctx context.Context) error {
 	o := s.options
-	database, err := url.Parse(o.Postgres.DSN("dex"))
+	database, err := url.Parse(s.dsn("dex"))
 	if err != nil {
 		return err
 	}
@@ -27,7 +27,7 @@ func (s *Stack) startDex(ctx context.Context) error {
 	config, err := s.writeConfig("dex.yml", map[string]any{
 		"issuer": s.dexURL(),
 		"storage": map[string]any{"type": "postgres", "config": map[string]any{
-			"host": database.Hostname(), "port": port, "database": "dex", "user": database.User.Username(), "password": password,
+			"host": database.Hostname(), "port": port, "database": o.Prefix + "dex", "user": database.User.Username(), "password": password,
 			"ssl": map[string]any{"mode": "disable"}, "maxOpenConns": 10,
 		}},
 		"web":    map[string]any{"https": s.address("dex"), "tlsCert": o.CertFile, "tlsKey": o.KeyFile},

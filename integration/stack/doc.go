@@ -1,5 +1,5 @@
 // Package stack runs the real services of production that stand around JIMM, each
-// as a process on a port of 127.0.0.1: OpenFGA, Vault, Ory Hydra and Kratos, and
+// as a process on a port of this machine: OpenFGA, Vault, Ory Hydra and Kratos, and
 // Dex. It makes their databases, keys, clients and people.
 //
 // Who is who:

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
 )
 
@@ -23,10 +25,10 @@ func (s *Stack) startHydra(ctx context.Context) error {
 	s.cleanups = append(s.cleanups, o.Serve(page, s.signIn()))
 	certificate := map[string]any{"enabled": true, "cert": map[string]any{"path": o.CertFile}, "key": map[string]any{"path": o.KeyFile}}
 	config, err := s.writeConfig("hydra.yml", map[string]any{
-		"dsn": o.Postgres.DSN("hydra") + "&max_conns=20",
+		"dsn": s.dsn("hydra") + "&max_conns=20",
 		"serve": map[string]any{
-			"public": map[string]any{"host": "127.0.0.1", "port": s.ports["hydra"], "tls": certificate},
-			"admin":  map[string]any{"host": "127.0.0.1", "port": s.ports["hydra admin"]},
+			"public": map[string]any{"host": o.Host, "port": s.ports["hydra"], "tls": certificate},
+			"admin":  map[string]any{"host": o.Host, "port": s.ports["hydra admin"]},
 		},
 		"urls": map[string]any{
 			"self": map[string]any{"issuer": issuer, "public": issuer}, "login": s.SignInURL() + "/login", "consent": s.SignInURL() + "/consent",
@@ -41,7 +43,7 @@ func (s *Stack) startHydra(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	env := environment("DSN="+o.Postgres.DSN("hydra"), "SQA_OPT_OUT=true")
+	env := environment("DSN="+s.dsn("hydra"), "SQA_OPT_OUT=true")
 	if err := run(ctx, env, o.Bin.Hydra, "migrate", "sql", "-e", "--yes"); err != nil {
 		return fmt.Errorf("cannot make Hydra's tables: %w", err)
 	}
@@ -50,9 +52,12 @@ func (s *Stack) startHydra(ctx context.Context) error {
 		return err
 	}
 	s.AtHydra = Client{Issuer: issuer, ID: "jimm", Secret: s.state.Secrets["jimm at hydra"], AuthStyle: "client_secret_basic"}
-	clients := []hydraClient{
-		application("jimm", "JIMM", s.AtHydra.Secret, "https://"+o.JIMM+"/auth/callback"),
-		application("dex", "Dex", s.state.Secrets["dex at hydra"], s.dexURL()+"/callback"),
+	var clients []hydraClient
+	if o.JIMM != "" {
+		clients = append(clients, application("jimm", "JIMM", s.AtHydra.Secret, "https://"+o.JIMM+"/auth/callback"))
+	}
+	if !o.WithoutDex {
+		clients = append(clients, application("dex", "Dex", s.state.Secrets["dex at hydra"], s.dexURL()+"/callback"))
 	}
 	for _, a := range o.Accounts {
 		clients = append(clients, a.client())
@@ -67,9 +72,9 @@ func (s *Stack) startHydra(ctx context.Context) error {
 
 // hydraClient is a client as Hydra's API has it.
 type hydraClient struct {
-	ID            string   `json:"client_id"`
+	ID            string   `json:"client_id,omitempty"`
 	Name          string   `json:"client_name,omitempty"`
-	Secret        string   `json:"client_secret"`
+	Secret        string   `json:"client_secret,omitempty"`
 	GrantTypes    []string `json:"grant_types"`
 	ResponseTypes []string `json:"response_types,omitempty"`
 	RedirectURIs  []string `json:"redirect_uris,omitempty"`
@@ -112,6 +117,34 @@ func (s *Stack) putClient(ctx context.Context, c hydraClient) error {
 		err = s.hydraAdmin().call(ctx, http.MethodPost, "/admin/clients", c, nil)
 	}
 	return err
+}
+
+// Registration is what an application wants to be at Hydra.
+type Registration struct {
+	Name, RedirectURI, AuthMethod string
+	Scopes, GrantTypes            []string
+}
+
+// Register makes an application a client of Hydra, which chooses its id and its
+// secret, or changes the client of an id, which keeps its secret.
+func (s *Stack) Register(ctx context.Context, id string, r Registration) (Client, error) {
+	c := application(id, r.Name, "", r.RedirectURI)
+	c.Scope, c.GrantTypes, c.AuthMethod = strings.Join(r.Scopes, " "), r.GrantTypes, r.AuthMethod
+	method, path := http.MethodPost, "/admin/clients"
+	if id != "" {
+		method, path = http.MethodPut, path+"/"+url.PathEscape(id)
+	}
+	var made hydraClient
+	err := s.hydraAdmin().call(ctx, method, path, c, &made)
+	return Client{Issuer: s.AtHydra.Issuer, ID: made.ID, Secret: made.Secret, AuthStyle: made.AuthMethod}, err
+}
+
+// Redirects are the addresses that Hydra sends people back to from a login to a
+// client.
+func (s *Stack) Redirects(ctx context.Context, id string) ([]string, error) {
+	var c hydraClient
+	err := s.hydraAdmin().call(ctx, http.MethodGet, "/admin/clients/"+url.PathEscape(id), nil, &c)
+	return c.RedirectURIs, err
 }
 
 // AddAccount makes a service account, or sets its secret anew.

@@ -39,10 +39,10 @@ func (s *Stack) startKratos(ctx context.Context) error {
 	}
 	public, admin := "http://"+s.address("kratos"), "http://"+s.address("kratos admin")
 	config, err := s.writeConfig("kratos.yml", map[string]any{
-		"dsn": o.Postgres.DSN("kratos") + "&max_conns=10",
+		"dsn": s.dsn("kratos") + "&max_conns=10",
 		"serve": map[string]any{
-			"public": map[string]any{"host": "127.0.0.1", "port": s.ports["kratos"], "base_url": public},
-			"admin":  map[string]any{"host": "127.0.0.1", "port": s.ports["kratos admin"], "base_url": admin},
+			"public": map[string]any{"host": o.Host, "port": s.ports["kratos"], "base_url": public},
+			"admin":  map[string]any{"host": o.Host, "port": s.ports["kratos admin"], "base_url": admin},
 		},
 		"selfservice": map[string]any{
 			"default_browser_return_url": s.SignInURL(),
@@ -57,7 +57,7 @@ func (s *Stack) startKratos(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	env := environment("DSN="+o.Postgres.DSN("kratos"), "SQA_OPT_OUT=true")
+	env := environment("DSN="+s.dsn("kratos"), "SQA_OPT_OUT=true")
 	if err := run(ctx, env, o.Bin.Kratos, "migrate", "sql", "-e", "--yes"); err != nil {
 		return fmt.Errorf("cannot make Kratos's tables: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 )
 
 // startOpenFGA starts the server with a preshared key, and makes JIMM's store.
@@ -13,7 +14,7 @@ func (s *Stack) startOpenFGA(ctx context.Context) error {
 	key := s.state.Secrets["openfga key"]
 	env := environment(
 		"OPENFGA_DATASTORE_ENGINE=postgres",
-		"OPENFGA_DATASTORE_URI="+o.Postgres.DSN("openfga"),
+		"OPENFGA_DATASTORE_URI="+s.dsn("openfga"),
 		"OPENFGA_DATASTORE_MAX_OPEN_CONNS=20",
 		"OPENFGA_AUTHN_METHOD=preshared",
 		"OPENFGA_AUTHN_PRESHARED_KEYS="+key,
@@ -32,14 +33,34 @@ func (s *Stack) startOpenFGA(ctx context.Context) error {
 	if err := s.launch(ctx, s.OpenFGA); err != nil {
 		return err
 	}
-	if s.state.OpenFGAStore == "" {
-		api := rest{o.Client, s.OpenFGAURL, http.Header{"Authorization": {"Bearer " + key}}}
-		var made struct{ ID string }
-		if err := api.call(ctx, http.MethodPost, "/stores", map[string]string{"name": "jimm"}, &made); err != nil {
-			return fmt.Errorf("cannot make a store at OpenFGA: %w", err)
-		}
-		s.state.OpenFGAStore = made.ID
+	var err error
+	s.OpenFGAStore, err = s.Store(ctx, "jimm")
+	return err
+}
+
+func (s *Stack) openFGA() rest {
+	return rest{s.options.Client, s.OpenFGAURL, http.Header{"Authorization": {"Bearer " + s.OpenFGAToken}}}
+}
+
+// Store finds a store at OpenFGA by its name, or makes one.
+func (s *Stack) Store(ctx context.Context, name string) (id string, err error) {
+	var found struct {
+		Stores []struct{ ID string }
 	}
-	s.OpenFGAStore = s.state.OpenFGAStore
-	return s.save()
+	if err := s.openFGA().call(ctx, http.MethodGet, "/stores?name="+url.QueryEscape(name), nil, &found); err != nil {
+		return "", fmt.Errorf("cannot find a store at OpenFGA: %w", err)
+	}
+	if len(found.Stores) > 0 {
+		return found.Stores[0].ID, nil
+	}
+	var made struct{ ID string }
+	if err := s.openFGA().call(ctx, http.MethodPost, "/stores", map[string]string{"name": name}, &made); err != nil {
+		return "", fmt.Errorf("cannot make a store at OpenFGA: %w", err)
+	}
+	return made.ID, nil
+}
+
+// RemoveStore loses a store, as the loss of OpenFGA's database would.
+func (s *Stack) RemoveStore(ctx context.Context, id string) error {
+	return s.openFGA().call(ctx, http.MethodDelete, "/stores/"+url.PathEscape(id), nil, nil)
 }

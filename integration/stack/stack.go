@@ -24,10 +24,16 @@ type Options struct {
 	Bin Bin
 	// Dir keeps all state, logs and configurations; it is made if needed.
 	Dir string
-	// Postgres has the databases. They are made if needed.
+	// Host is the IP address to listen on (default 127.0.0.1).
+	Host string
+	// WithoutDex starts all but Dex.
+	WithoutDex bool
+	// Postgres has the databases, with Prefix before their names. They are made if
+	// needed.
 	Postgres *cluster.Cluster
+	Prefix   string
 	// CAFile has the authority that signed the certificate in CertFile, whose key
-	// is in KeyFile: all are PEM, and for 127.0.0.1.
+	// is in KeyFile: all are PEM, and for Host.
 	CAFile, CertFile, KeyFile string
 	// Client trusts that authority.
 	Client *http.Client
@@ -38,7 +44,8 @@ type Options struct {
 	// after that. 0 takes free ones at the first start, and the same ones later:
 	// they are part of issuers' names.
 	Port int
-	// JIMM is the host:port that people know JIMM by, for redirects to it.
+	// JIMM is the host:port that people know JIMM by, for redirects to it. Without
+	// one JIMM is no client anywhere, until Register makes it one.
 	JIMM string
 	// People can log in.
 	People []Person
@@ -97,8 +104,6 @@ type state struct {
 	Ports map[string]int `json:"ports"`
 	// Secrets are random texts by what they are for.
 	Secrets map[string]string `json:"secrets"`
-	// OpenFGAStore is the id of JIMM's store.
-	OpenFGAStore string `json:"openfga-store,omitempty"`
 	// UnsealKey and RootToken are what Vault gives once.
 	UnsealKey string `json:"unseal-key,omitempty"`
 	RootToken string `json:"root-token,omitempty"`
@@ -111,6 +116,9 @@ type state struct {
 // Start starts all services, and makes what JIMM and people need in them. Close
 // stops them, also after an error in between.
 func Start(ctx context.Context, o Options) (_ *Stack, err error) {
+	if o.Host == "" {
+		o.Host = "127.0.0.1"
+	}
 	if o.Out == nil {
 		o.Out = io.Discard
 	}
@@ -130,31 +138,25 @@ func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 		}
 	}()
 	for _, name := range []string{"openfga", "hydra", "kratos", "dex"} {
-		if err := o.Postgres.CreateDatabase(ctx, name); err != nil {
+		if err := o.Postgres.CreateDatabase(ctx, o.Prefix+name); err != nil {
 			return nil, err
 		}
 	}
-	for _, step := range []struct {
+	type step struct {
 		name  string
 		start func(context.Context) error
-	}{
-		{"OpenFGA", s.startOpenFGA},
-		{"Vault", s.startVault},
-		{"Kratos", s.startKratos},
-		{"Hydra", s.startHydra},
-		{"Dex", s.startDex},
-	} {
+	}
+	steps := []step{{"OpenFGA", s.startOpenFGA}, {"Vault", s.startVault}, {"Kratos", s.startKratos}, {"Hydra", s.startHydra}}
+	if !o.WithoutDex {
+		steps = append(steps, step{"Dex", s.startDex})
+	}
+	for _, step := range steps {
 		fmt.Fprintln(o.Out, "Starting", step.name)
 		if err := step.start(ctx); err != nil {
 			return nil, err
 		}
 	}
 	return s, nil
-}
-
-// Services are all of them, in the order in which they were started.
-func (s *Stack) Services() []*Service {
-	return []*Service{s.OpenFGA, s.Vault, s.Kratos, s.Hydra, s.Dex}
 }
 
 // Secrets are all secrets that were made for the services, by what they are for:
@@ -205,18 +207,18 @@ func (s *Stack) open() error {
 		case s.options.Port != 0:
 			s.state.Ports[name] = s.options.Port + i
 		case s.state.Ports[name] == 0:
-			s.state.Ports[name] = freePort()
+			s.state.Ports[name] = s.freePort()
 		}
 	}
 	s.ports = map[string]int{}
 	for name, port := range s.state.Ports {
-		if !isFree(port) {
+		if !s.isFree(port) {
 			return fmt.Errorf("cannot start %s: port %d is taken, and is part of a name that must not change", name, port)
 		}
 		s.ports[name] = port
 	}
 	for _, name := range []string{"openfga", "openfga grpc", "vault", "kratos", "kratos admin", "hydra admin"} {
-		s.ports[name] = freePort()
+		s.ports[name] = s.freePort()
 	}
 	return s.save()
 }
@@ -237,8 +239,11 @@ func (s *Stack) save() error {
 }
 
 func (s *Stack) address(name string) string {
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.ports[name]))
+	return net.JoinHostPort(s.options.Host, strconv.Itoa(s.ports[name]))
 }
+
+// dsn is the URL of a service's database.
+func (s *Stack) dsn(name string) string { return s.options.Postgres.DSN(s.options.Prefix + name) }
 
 // writeConfig writes the configuration of a service, as JSON, which all of them
 // take for YAML.
@@ -253,17 +258,17 @@ func (s *Stack) writeConfig(name string, config any) (string, error) {
 
 // freePort finds a port that nobody listens on, below those that the kernel gives
 // to outgoing connections: a service that is started again finds it free.
-func freePort() int {
+func (s *Stack) freePort() int {
 	const first, count = 20_000, 12_000
 	for {
-		if port := first + mathrand.IntN(count); isFree(port) {
+		if port := first + mathrand.IntN(count); s.isFree(port) {
 			return port
 		}
 	}
 }
 
-func isFree(port int) bool {
-	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+func (s *Stack) isFree(port int) bool {
+	l, err := net.Listen("tcp", net.JoinHostPort(s.options.Host, strconv.Itoa(port)))
 	if err != nil {
 		return false
 	}

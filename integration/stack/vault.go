@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"slices"
 )
 
-// vaultPolicy is what JIMM may do with a mount.
+// vaultPolicy is what JIMM needs to do with a mount.
 func vaultPolicy(mount string) map[string]string {
 	return map[string]string{"policy": `
 path "` + mount + `/data/*" { capabilities = ["create", "read", "update"] }
@@ -69,20 +70,19 @@ func (s *Stack) SealVault(ctx context.Context) error {
 	return s.vault().call(ctx, http.MethodPut, "sys/seal", nil, nil)
 }
 
-// VaultSecrets lists what is kept below a path of JIMM's mount, as Vault's list
-// does.
-func (s *Stack) VaultSecrets(ctx context.Context, path string) ([]string, error) {
+// VaultSecrets lists what is kept below a path of a mount, as Vault's list does.
+func (s *Stack) VaultSecrets(ctx context.Context, mount, path string) ([]string, error) {
 	var listed struct {
 		Data struct{ Keys []string }
 	}
-	err := s.vault().call(ctx, "LIST", VaultMount+"/metadata/"+path, nil, &listed)
+	err := s.vault().call(ctx, "LIST", mount+"/metadata/"+path, nil, &listed)
 	if isStatus(err, http.StatusNotFound) {
 		return nil, nil
 	}
 	return listed.Data.Keys, err
 }
 
-// VaultSecret reads what JIMM keeps at a path.
+// VaultSecret reads what JIMM keeps at a path of VaultMount.
 func (s *Stack) VaultSecret(ctx context.Context, path string) (map[string]any, error) {
 	var read struct {
 		Data struct{ Data map[string]any }
@@ -95,44 +95,105 @@ func (s *Stack) VaultSecret(ctx context.Context, path string) (map[string]any, e
 func (s *Stack) AddVaultMount(ctx context.Context, mount string) error {
 	v := s.vault()
 	return errors.Join(
-		v.call(ctx, http.MethodPost, "sys/mounts/"+mount, map[string]any{"type": "kv", "options": map[string]string{"version": "2"}}, nil),
+		s.mountVault(ctx, mount),
 		v.call(ctx, http.MethodPost, "sys/policies/acl/"+mount, vaultPolicy(mount), nil),
 		v.call(ctx, http.MethodPost, "auth/approle/role/jimm", map[string]string{"token_policies": "jimm," + mount}, nil),
 	)
 }
 
-func (s *Stack) furnishVault(ctx context.Context) error {
+func (s *Stack) furnishVault(ctx context.Context) (err error) {
+	if err := s.vaultMakes(ctx, "sys/auth/approle", map[string]string{"type": "approle"}); err != nil {
+		return err
+	}
+	if err := s.mountVault(ctx, VaultMount); err != nil {
+		return err
+	}
+	if s.state.RoleID, err = s.vaultRole(ctx, "jimm", vaultPolicy(VaultMount), nil); err != nil {
+		return err
+	}
+	s.state.SecretID, err = s.vaultSecretID(ctx, "jimm", nil)
+	return err
+}
+
+// vaultMakes makes something at a path, unless it is there: Vault says 400 then.
+func (s *Stack) vaultMakes(ctx context.Context, path string, in any) error {
+	err := s.vault().call(ctx, http.MethodPost, path, in, nil)
+	if isStatus(err, http.StatusBadRequest) {
+		return nil
+	}
+	return err
+}
+
+func (s *Stack) mountVault(ctx context.Context, mount string) error {
+	return s.vaultMakes(ctx, "sys/mounts/"+mount, map[string]any{"type": "kv", "options": map[string]string{"version": "2"}})
+}
+
+// vaultRole makes an AppRole, and a policy of its name. Tokens are good for an hour,
+// and if there are networks, from there only.
+func (s *Stack) vaultRole(ctx context.Context, name string, policy map[string]string, networks []string) (id string, err error) {
 	v := s.vault()
-	for _, step := range []struct {
-		path string
-		in   any
-	}{
-		{"sys/mounts/" + VaultMount, map[string]any{"type": "kv", "options": map[string]string{"version": "2"}}},
-		{"sys/auth/approle", map[string]string{"type": "approle"}},
-		{"sys/policies/acl/jimm", vaultPolicy(VaultMount)},
-		{"auth/approle/role/jimm", map[string]string{"token_policies": "jimm", "token_ttl": "1h", "token_max_ttl": "1h"}},
-	} {
-		// 400 is the answer where a mount is there from a start that was interrupted.
-		if err := v.call(ctx, http.MethodPost, step.path, step.in, nil); err != nil && !isStatus(err, http.StatusBadRequest) {
-			return err
-		}
+	if err := v.call(ctx, http.MethodPost, "sys/policies/acl/"+name, policy, nil); err != nil {
+		return "", err
+	}
+	err = v.call(ctx, http.MethodPost, "auth/approle/role/"+name, map[string]any{
+		"token_policies": name, "token_ttl": "1h", "token_max_ttl": "1h", "token_bound_cidrs": networks,
+	}, nil)
+	if err != nil {
+		return "", err
 	}
 	var role struct {
 		Data struct {
 			RoleID string `json:"role_id"`
 		}
 	}
-	if err := v.call(ctx, http.MethodGet, "auth/approle/role/jimm/role-id", nil, &role); err != nil {
-		return err
-	}
+	err = v.call(ctx, http.MethodGet, "auth/approle/role/"+name+"/role-id", nil, &role)
+	return role.Data.RoleID, err
+}
+
+func (s *Stack) vaultSecretID(ctx context.Context, role string, networks []string) (string, error) {
 	var secret struct {
 		Data struct {
 			SecretID string `json:"secret_id"`
 		}
 	}
-	if err := v.call(ctx, http.MethodPost, "auth/approle/role/jimm/secret-id", nil, &secret); err != nil {
-		return err
+	err := s.vault().call(ctx, http.MethodPost, "auth/approle/role/"+role+"/secret-id", map[string]any{"cidr_list": networks}, &secret)
+	return secret.Data.SecretID, err
+}
+
+// VaultAccess lets a unit of an application use a secrets engine, which is made if
+// need be, as Vault's charm does: by an AppRole MOUNT-UNIT, from its networks only.
+// The secret id that the unit has stays, unless it is for other networks, or for
+// the same ones in another order.
+func (s *Stack) VaultAccess(ctx context.Context, mount, unit string, networks []string, secretID string) (roleID, newSecretID string, err error) {
+	if err := s.mountVault(ctx, mount); err != nil {
+		return "", "", err
 	}
-	s.state.RoleID, s.state.SecretID = role.Data.RoleID, secret.Data.SecretID
-	return nil
+	name := mount + "-" + unit
+	roleID, err = s.vaultRole(ctx, name, map[string]string{"policy": `
+path "` + mount + `/*" { capabilities = ["create", "read", "update", "delete", "list"] }
+path "sys/internal/ui/mounts/` + mount + `" { capabilities = ["read"] }
+`}, networks)
+	if err != nil {
+		return "", "", err
+	}
+	if secretID != "" {
+		var known struct {
+			Data struct {
+				Networks []string `json:"cidr_list"`
+			}
+		}
+		err := s.vault().call(ctx, http.MethodPost, "auth/approle/role/"+name+"/secret-id/lookup", map[string]string{"secret_id": secretID}, &known)
+		if err == nil && slices.Equal(known.Data.Networks, networks) {
+			return roleID, secretID, nil
+		}
+	}
+	secretID, err = s.vaultSecretID(ctx, name, networks)
+	return roleID, secretID, err
+}
+
+// VaultSealed tells whether Vault is.
+func (s *Stack) VaultSealed(ctx context.Context) (bool, error) {
+	var status struct{ Sealed bool }
+	err := s.vault().call(ctx, http.MethodGet, "sys/seal-status", nil, &status)
+	return status.Sealed, err
 }
