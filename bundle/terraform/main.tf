@@ -21,11 +21,14 @@ module "iam" {
 module "jimm" {
   source = "./modules/jimm"
 
-  model_uuid   = var.model_uuid
-  units        = var.units
-  jimm_charm   = var.jimm_charm
-  jimm_image   = var.jimm_image
-  jimm_config  = { controller_admins = join(" ", var.controller_admins) }
+  model_uuid = var.model_uuid
+  units      = var.units
+  jimm_charm = var.jimm_charm
+  jimm_image = var.jimm_image
+  jimm_config = {
+    controller_admins = join(" ", var.controller_admins)
+    trusted_proxies   = var.trusted_proxies
+  }
   postgresql   = module.core.postgresql
   openfga      = module.core.openfga
   vault        = module.core.vault

@@ -14,6 +14,12 @@ variable "controller_admins" {
   default     = []
 }
 
+variable "trusted_proxies" {
+  description = "The network of the cluster's pods, with the ingress among them; 10.1.0.0/16 is Canonical Kubernetes'."
+  type        = string
+  default     = "10.1.0.0/16"
+}
+
 variable "units" {
   description = "Number of JIMM's units."
   type        = number

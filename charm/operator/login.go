@@ -2,6 +2,7 @@ package operator
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"jimm/charm/relation"
@@ -18,6 +19,7 @@ func (p *planner) planLogin() {
 	scopes := slices.Concat(loginScopes, p.options.OptionalScopes)
 	p.set("JIMM_OAUTH_AUTH_STYLE", p.options.AuthMethod)
 	p.set("JIMM_OAUTH_GROUP_CLAIM_KEY", p.options.GroupClaim)
+	p.set("JIMM_OAUTH_TRUST_EMAIL", strconv.FormatBool(p.options.TrustEmail))
 	grants := loginGrants
 	if p.options.HookService != "" {
 		p.set("JIMM_IDP_GROUP_FETCHER_TYPE", "hook-service")

@@ -3,6 +3,7 @@ package operator
 import (
 	"fmt"
 	"math"
+	"net/netip"
 	"net/url"
 	"path"
 	"regexp"
@@ -29,6 +30,8 @@ type Options struct {
 	HookService       string // empty: groups are not looked up
 	OptionalScopes    []string
 	SecretsInPostgres bool
+	TrustEmail        bool
+	Proxies           []string
 	SecureCookies     bool
 	CookieLife        int
 	SessionLife       string
@@ -148,6 +151,14 @@ func validUser(name string) bool {
 	return len(name) <= 255 && names.IsValidUser(name) && !names.NewUserTag(name).IsLocal()
 }
 
+func validNetwork(word string) bool {
+	_, err := netip.ParsePrefix(word)
+	if err != nil {
+		_, err = netip.ParseAddr(word)
+	}
+	return err == nil
+}
+
 // parseAddress reads where something is: a URL with no more than a host, a port
 // and a plain path, or the same without https://.
 func parseAddress(text string) (*url.URL, bool) {
@@ -187,6 +198,8 @@ func ParseOptions(options map[string]any) (o Options, wrong []string) {
 		GroupClaim:        r.text("oauth-group-claim-key", ""),
 		OptionalScopes:    r.words("oauth-optional-scopes", "a list of scopes", scopeWord.MatchString),
 		SecretsInPostgres: r.boolean("postgres-secret-storage", false),
+		TrustEmail:        r.boolean("oauth-trust-email", false),
+		Proxies:           r.words("trusted-proxies", "addresses and networks such as 10.1.0.0/16", validNetwork),
 		SecureCookies:     r.boolean("secure-session-cookies", true),
 		CookieLife:        r.number("session-cookie-max-age", 86400, 1, 10*365*86400),
 		SessionLife:       r.duration("session-expiry-duration", "6h"),
@@ -281,6 +294,7 @@ func (p *planner) planOptions() {
 	p.set("JIMM_ADMINS", strings.Join(slices.Compact(admins), " "))
 	p.set("CORS_ALLOWED_ORIGINS", strings.Join(o.Origins, " "))
 	p.set("JIMM_LOG_LEVEL", o.LogLevel)
+	p.set("JIMM_TRUSTED_PROXIES", strings.Join(o.Proxies, " "))
 	p.set("JIMM_JWT_EXPIRY", o.TokenLife)
 	p.set("JIMM_ACCESS_TOKEN_EXPIRY_DURATION", o.SessionLife)
 	p.set("JIMM_AUDIT_LOG_RETENTION_PERIOD_IN_DAYS", strconv.Itoa(o.AuditDays))

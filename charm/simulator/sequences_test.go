@@ -339,7 +339,7 @@ func TestWrongOptionsBlockAndStopNothing(t *testing.T) {
 		"audit-log-retention-period-in-days": {"few", "-1", "36501", "1.5"}, "oauth-group-claim-key": {"a b"}, "ssh-host-key-secret-id": {"x"},
 		"juju-dashboard-location":      {"jaas.ai", "javascript:alert(1)", "https://u:p@jaas.ai", "https://", "https://jaas.ai/a b"},
 		"client-authentication-method": {"none"}, "macaroon-expiry-duration": {"1"}, "oauth-optional-scopes": {"ok \"bad\""},
-		"idp-group-fetcher-type": {"ldap"},
+		"idp-group-fetcher-type": {"ldap"}, "oauth-trust-email": {"perhaps"}, "trusted-proxies": {"10.1.0.0/33", "10.1.0.0/16,10.2.0.0/16", "traefik"},
 	} {
 		for _, value := range values {
 			t.Run(fmt.Sprintf("%s=%.60v", name, value), func(t *testing.T) {
@@ -394,6 +394,7 @@ func TestOptionsReachJIMM(t *testing.T) {
 		"secure-session-cookies": false, "cors-allowed-origins": "http://10.0.0.7:8080 https://dashboard.example.com", "log-level": "warning",
 		"controller-admins": "alice@example.com ci@serviceaccount", "jwt-expiry": "3m", "session-expiry-duration": "1h", "oauth-group-claim-key": "groups",
 		"client-authentication-method": "client_secret_post", "oauth-client-credential-scopes": "a b", "oauth-optional-scopes": "groups",
+		"oauth-trust-email": true, "trusted-proxies": "10.1.0.0/16 fd00::7",
 	})
 	reach(map[string]string{
 		"JIMM_AUDIT_LOG_RETENTION_PERIOD_IN_DAYS": "90", "JIMM_DASHBOARD_FINAL_REDIRECT_URL": "http://10.0.0.7:8080/models",
@@ -401,7 +402,7 @@ func TestOptionsReachJIMM(t *testing.T) {
 		"CORS_ALLOWED_ORIGINS": "http://10.0.0.7:8080 https://dashboard.example.com", "JIMM_LOG_LEVEL": "warn",
 		"JIMM_ADMINS": "alice@example.com ci@serviceaccount", "JIMM_JWT_EXPIRY": "3m", "JIMM_ACCESS_TOKEN_EXPIRY_DURATION": "1h",
 		"JIMM_OAUTH_GROUP_CLAIM_KEY": "groups", "JIMM_OAUTH_AUTH_STYLE": "client_secret_post", "JIMM_OAUTH_CLIENT_CREDENTIAL_SCOPES": "a b",
-		"JIMM_OAUTH_SCOPES": "openid profile email offline_access groups",
+		"JIMM_OAUTH_SCOPES": "openid profile email offline_access groups", "JIMM_OAUTH_TRUST_EMAIL": "true", "JIMM_TRUSTED_PROXIES": "10.1.0.0/16 fd00::7",
 	})
 }
 

@@ -88,6 +88,9 @@ func (s *Service) person(ctx context.Context, provider *oidc.Provider, granted *
 	if claims.Email == "" {
 		return person{}, refuse("the identity provider gave no e-mail address")
 	}
+	if claims.EmailVerified == nil && !s.config.TrustEmail {
+		s.config.Log.WarnContext(ctx, "the identity provider does not say whether an e-mail address is verified; JIMM_OAUTH_TRUST_EMAIL has it taken as verified")
+	}
 	if claims.EmailVerified == nil && !s.config.TrustEmail || claims.EmailVerified != nil && !bool(*claims.EmailVerified) {
 		return person{}, refuse("the e-mail address of the account is not verified at the identity provider")
 	}

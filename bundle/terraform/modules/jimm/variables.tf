@@ -60,6 +60,7 @@ variable "jimm_config" {
     oauth_client_credential_scopes     = optional(string)
     oauth_group_claim_key              = optional(string)
     oauth_optional_scopes              = optional(string)
+    oauth_trust_email                  = optional(bool)
     postgres_secret_storage            = optional(bool)
     private_key                        = optional(string)
     public_key                         = optional(string)
@@ -69,6 +70,7 @@ variable "jimm_config" {
     ssh_host_key_secret_id             = optional(string)
     ssh_max_concurrent_connections     = optional(number)
     ssh_port                           = optional(number)
+    trusted_proxies                    = optional(string)
     uuid                               = optional(string)
   })
   default = {}
