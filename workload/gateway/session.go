@@ -309,7 +309,9 @@ func (s *session) beforeLogin(frame *rpc.Frame, req *rpc.Request) bool {
 	}
 	s.tasks.Go(func() {
 		defer func() { <-s.logins }()
-		if !waits {
+		if waits {
+			defer s.client.Ask()()
+		} else {
 			defer s.answered()
 		}
 		defer frame.Release()

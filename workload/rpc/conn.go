@@ -141,6 +141,30 @@ func (c *Conn) alive() {
 	}
 }
 
+// Ask pings the peer now and then, until the function that it returns is called:
+// one that waits for an answer says nothing by itself, and is there all the same.
+func (c *Conn) Ask() (enough func()) {
+	if c.idle < 0 {
+		return func() {}
+	}
+	stop := make(chan struct{})
+	go func() {
+		ticker := time.NewTicker(c.idle / 3)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-stop:
+				return
+			case <-ticker.C:
+			}
+			if c.ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(c.write)) != nil {
+				return // the reader sees that the peer is gone
+			}
+		}
+	}()
+	return sync.OnceFunc(func() { close(stop) })
+}
+
 // StopReading makes ReadFrame return ErrStopped, for good: no further message,
 // nor the rest of one, is read. What waits to be written still can be.
 func (c *Conn) StopReading() {

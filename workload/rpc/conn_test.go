@@ -188,12 +188,17 @@ func TestOrderlyCloseIsEOF(t *testing.T) {
 // serve answers requests on one end and gives a client on the other.
 func serve(t *testing.T, h HandlerFunc, o ServeOptions) (*Client, *bytes.Buffer) {
 	t.Helper()
+	return serveWith(t, h, o, Options{})
+}
+
+func serveWith(t *testing.T, h HandlerFunc, o ServeOptions, limits Options) (*Client, *bytes.Buffer) {
+	t.Helper()
 	var log bytes.Buffer
 	o.Log = slog.New(slog.NewTextHandler(&log, nil))
 	served := make(chan error, 1)
 	ctx, cancel := context.WithCancel(context.Background())
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		conn, err := Upgrade(w, r, nil, Options{})
+		conn, err := Upgrade(w, r, nil, limits)
 		if err != nil {
 			t.Errorf("cannot upgrade: %v", err)
 			return
@@ -462,4 +467,29 @@ func FuzzReadFrame(f *testing.F) {
 			t.Fatal("a connection that ended gives another frame")
 		}
 	})
+}
+
+// A person who logs in takes minutes, and the client says nothing meanwhile.
+func TestAClientThatWaitsForLongIsNotTakenForDead(t *testing.T) {
+	const idle = 3 * time.Second
+	asked := make(chan struct{}, 100)
+	client, _ := serveWith(t, func(ctx context.Context, _ *Request) (any, error) {
+		for range 5 { // one each third of idle
+			select {
+			case <-asked:
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		}
+		return map[string]string{"token": "secret"}, nil
+	}, ServeOptions{Waits: func(*Request) bool { return true }}, Options{IdleTimeout: idle})
+	pong := client.conn.ws.PingHandler()
+	client.conn.ws.SetPingHandler(func(data string) error {
+		asked <- struct{}{}
+		return pong(data)
+	})
+	var result map[string]string
+	if err := client.Call(t.Context(), "Admin", 4, "", "GetDeviceSessionToken", nil, &result); err != nil || result["token"] != "secret" {
+		t.Errorf("the answer is %v, %v", result, err)
+	}
 }

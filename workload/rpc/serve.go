@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/gorilla/websocket"
 )
@@ -39,7 +40,8 @@ type ServeOptions struct {
 	Waits func(r *Request) bool
 	// Stop, where set, ends the connection in order when it ends: nothing
 	// further is read, requests that were are answered, except those that only
-	// wait, and the client is told to come back.
+	// wait, and the client is told to come back, or what the *Farewell says that
+	// is the cause of its end.
 	Stop context.Context
 	Log  *slog.Logger
 }
@@ -85,7 +87,7 @@ func Serve(ctx context.Context, conn *Conn, h Handler, o ServeOptions) error {
 				continue
 			}
 			if errors.Is(err, ErrStopped) {
-				s.stop(ctx, active)
+				s.stop(ctx, active, context.Cause(o.Stop))
 				return nil
 			}
 			if err == io.EOF {
@@ -113,7 +115,7 @@ func Serve(ctx context.Context, conn *Conn, h Handler, o ServeOptions) error {
 		case <-o.Stop.Done():
 			// It is not answered, and was not begun.
 			frame.Release()
-			s.stop(ctx, active)
+			s.stop(ctx, active, context.Cause(o.Stop))
 			return nil
 		}
 		s.handlers.Add(1)
@@ -121,6 +123,9 @@ func Serve(ctx context.Context, conn *Conn, h Handler, o ServeOptions) error {
 			defer s.handlers.Done()
 			defer func() { <-slots }()
 			defer frame.Release()
+			if slots == waiting {
+				defer conn.Ask()()
+			}
 			s.answer(ctx, req)
 		}()
 	}
@@ -130,16 +135,33 @@ func Serve(ctx context.Context, conn *Conn, h Handler, o ServeOptions) error {
 // does; with the close code 1001, going away.
 const Restarting = "the server is restarting: connect again"
 
+// Farewell is why a connection ends that is stopped for another reason.
+type Farewell struct {
+	// Code is the websocket's close code, Text at most 123 bytes.
+	Code int
+	Text string
+	// Patience is for how long what was asked may still be answered.
+	Patience time.Duration
+}
+
+func (f *Farewell) Error() string { return f.Text }
+
 // stop waits until the handlers that are at work have answered, and closes.
-func (s *server) stop(ctx context.Context, active chan struct{}) {
-	for range cap(active) {
+func (s *server) stop(ctx context.Context, active chan struct{}, cause error) {
+	code, text, patience := websocket.CloseGoingAway, Restarting, (<-chan time.Time)(nil)
+	if f := (*Farewell)(nil); errors.As(cause, &f) {
+		code, text, patience = f.Code, f.Text, time.After(f.Patience)
+	}
+	for waiting := cap(active); waiting > 0; waiting-- {
 		select {
 		case active <- struct{}{}:
+		case <-patience:
+			waiting = 0
 		case <-ctx.Done():
 			return
 		}
 	}
-	s.conn.Retire(websocket.CloseGoingAway, Restarting)
+	s.conn.Retire(code, text)
 }
 
 type server struct {

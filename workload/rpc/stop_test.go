@@ -82,3 +82,32 @@ func TestAConnectionThatIsStoppedWhileNothingHappensEnds(t *testing.T) {
 		t.Errorf("the client is told %d", code)
 	}
 }
+
+func TestAFarewellComesAfterTheAnswers(t *testing.T) {
+	stop, stopNow := context.WithCancelCause(t.Context())
+	client, _ := serve(t, func(context.Context, *Request) (any, error) {
+		stopNow(&Farewell{Code: websocket.ClosePolicyViolation, Text: "it is over", Patience: time.Minute})
+		return nil, nil
+	}, ServeOptions{Stop: stop})
+	if err := client.Call(t.Context(), "Test", 1, "", "EndMe", nil, nil); err != nil {
+		t.Errorf("what ended the connection is answered with %v", err)
+	}
+	<-client.Done()
+	if code, text := client.conn.Goodbye(); code != websocket.ClosePolicyViolation || text != "it is over" {
+		t.Errorf("the client is told %d %q", code, text)
+	}
+
+	stop, stopNow = context.WithCancelCause(t.Context())
+	stuck, _ := serve(t, func(ctx context.Context, _ *Request) (any, error) {
+		stopNow(&Farewell{Code: websocket.ClosePolicyViolation, Text: "it is over", Patience: time.Millisecond})
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}, ServeOptions{Stop: stop})
+	var closed *ClosedError
+	if err := stuck.Call(t.Context(), "Test", 1, "", "Stuck", nil, nil); !errors.As(err, &closed) {
+		t.Errorf("what does not end is answered with %v", err)
+	}
+	if code, _ := stuck.conn.Goodbye(); code != websocket.ClosePolicyViolation {
+		t.Errorf("the client is told %d", code)
+	}
+}

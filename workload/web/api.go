@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/gorilla/websocket"
 
@@ -85,7 +86,9 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return // Upgrade has answered
 	}
 	c := a.Facades.Connect(a.NewID(), gateway.Servers(gateway.RequestAddress(r)), a.Origins.SessionCookieOf(r))
-	c.End = func() { conn.CloseWith(websocket.ClosePolicyViolation, gateway.SessionOver) }
+	stop, end := context.WithCancelCause(stop)
+	defer end(nil)
+	c.End = func() { end(sessionOver) }
 	defer c.Close()
 	a.connections.Add(1)
 	defer a.connections.Add(-1)
@@ -99,6 +102,10 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.Log.DebugContext(ctx, "controller connection broke", "error", err)
 	}
 }
+
+// sessionOver ends a connection whose session has. Who ended their own by this
+// very connection gets to know that it was done.
+var sessionOver = &rpc.Farewell{Code: websocket.ClosePolicyViolation, Text: gateway.SessionOver, Patience: 2 * time.Second}
 
 // waits reports the requests that wait for a person or for something to happen.
 func waits(r *rpc.Request) bool {
