@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -79,7 +80,7 @@ func (o *Output) Print(value any, fill func(*Table)) error {
 			text = append(escaped(text), '\n')
 		}
 	case "yaml":
-		text, err = yaml.Marshal(value)
+		text, err = yamlOf(value)
 	default:
 		t := &Table{colour: o.File == "" && isTerminal(o.stdout) && o.getenv("NO_COLOR") == "" && o.getenv("TERM") != "dumb"}
 		fill(t)
@@ -111,6 +112,58 @@ func escaped(text []byte) []byte {
 		}
 	}
 	return b.Bytes()
+}
+
+// jsonString is a string in JSON.
+var jsonString = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
+
+// yamlOf is YAML in which a terminal just shows the strings, too. What has more in
+// it than the library escapes by itself goes through that as a word, in whose place
+// comes the string, quoted.
+func yamlOf(value any) ([]byte, error) {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return nil, err
+	}
+	word := "stand-in"
+	for bytes.Contains(text, []byte(word)) {
+		word += "x"
+	}
+	var instead []string
+	text = jsonString.ReplaceAllFunc(text, func(quoted []byte) []byte {
+		var s string
+		if json.Unmarshal(quoted, &s) != nil || strings.IndexFunc(s, sly) < 0 {
+			return quoted
+		}
+		stand := fmt.Sprintf("%s-%d-", word, len(instead))
+		instead = append(instead, stand, quotedYAML(s))
+		return []byte(`"` + stand + `"`)
+	})
+	if text, err = yaml.JSONToYAML(text); err != nil || instead == nil {
+		return text, err
+	}
+	return []byte(strings.NewReplacer(instead...).Replace(string(text))), nil
+}
+
+// sly is what is unseen, but for what YAML has a form of its own for.
+func sly(r rune) bool { return unseen(r) && r != '\n' && r != '\t' }
+
+// quotedYAML is a string in double quotes.
+func quotedYAML(s string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b.WriteString(`\` + string(r))
+		case unseen(r):
+			fmt.Fprintf(&b, `\U%08x`, r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
 }
 
 // readInput reads a file of YAML or JSON into value, which has JSON tags; "-"
