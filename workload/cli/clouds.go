@@ -47,7 +47,11 @@ Nobody but administrators may add models there before it is granted:
 		if err := j.callOnly(cmd.Context(), "AddCloudToController", request); err != nil {
 			return err
 		}
-		j.hint("Cloud %q is on controller %q. Next: a credential, with \"juju add-credential %s -c %s\".", args[1], args[0], args[1], "JAAS")
+		name, err := j.controllerName()
+		if err != nil {
+			return err
+		}
+		j.hint("Cloud %q is on controller %q. Next: a credential, with \"juju add-credential %s -c %s\".", args[1], args[0], args[1], name)
 		return nil
 	}
 	return cmd
@@ -94,11 +98,11 @@ func (j *JAAS) cloudNamed(name, file string) (cloud.Cloud, error) {
 	}
 	found, ok := known[name]
 	if !ok {
-		has := "has none"
+		has := "no clouds"
 		if len(known) > 0 {
-			has = "has " + strings.Join(slices.Sorted(maps.Keys(known)), ", ")
+			has = "only " + strings.Join(slices.Sorted(maps.Keys(known)), ", ")
 		}
-		return cloud.Cloud{}, fmt.Errorf("%s does not know it, and %s; --cloud FILE says where it is described", place, has)
+		return cloud.Cloud{}, fmt.Errorf("%s has %s; --cloud FILE says where it is described", place, has)
 	}
 	return found, nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"sort"
 	"strings"
 	"time"
@@ -130,9 +131,26 @@ func (c *connection) call(ctx context.Context, method string, args, result any) 
 	case code == params.CodeUnauthorized:
 		return &Exit{ExitDenied, fmt.Errorf("%s; you are logged in as %s", message(err), c.AuthTag().Id())}
 	case codeExits[code] != 0:
-		return &Exit{codeExits[code], errors.New(message(err))}
+		return &Exit{codeExits[code], errors.New(message(err) + c.whatThereIs(err))}
 	}
 	return errors.New(message(err))
+}
+
+// lists are the commands that list what there is.
+var lists = map[string]string{
+	"controller": "jaas controllers", "controller profile": "jaas list-controller-profiles", "cloud": "juju clouds -c %s", "model": "jaas models",
+	"group": "jaas groups", "role": "jaas roles", "session": "jaas sessions", "job": "jaas jobs",
+}
+
+var missingThing = regexp.MustCompile(`(?:^|: )(controller profile|[a-z]+)[ -]\S+ not found$`)
+
+// whatThereIs says how to find what is there in place of what is not.
+func (c *connection) whatThereIs(err error) string {
+	found := missingThing.FindStringSubmatch(message(err))
+	if found == nil || lists[found[1]] == "" {
+		return ""
+	}
+	return fmt.Sprintf("; %q lists what there is", strings.Replace(lists[found[1]], "%s", c.name, 1))
 }
 
 // missing explains that a method is not there: because this is no JAAS at all,

@@ -141,3 +141,27 @@ func TestAServerThatCannotBeReachedOrTrusted(t *testing.T) {
 	move(untrusted.Listener.Addr().String())
 	sh.fails(cli.ExitUnreachable, "set SSL_CERT_FILE", "jaas controllers")
 }
+
+func TestWhatIsNotThereComesWithTheCommandThatListsWhatIs(t *testing.T) {
+	s, sh := listing(t)
+	for message, want := range map[string]string{
+		`controller "blue" not found`:                        `controller "blue" not found; "jaas controllers" lists what there is`,
+		`cannot import model 1: controller "blue" not found`: `"jaas controllers" lists what there is`,
+		`controller profile "small" not found`:               `"jaas list-controller-profiles" lists`,
+		`group-dev#member not found`:                         `"jaas groups" lists`,
+		`model-alice@example.com/staging not found`:          `"jaas models" lists`,
+		`cloud "maas" not found`:                             `"juju clouds -c jaas" lists`,
+	} {
+		s.answers["ShowController"] = coded{"not found", message}
+		sh.fails(cli.ExitNotFound, want, "jaas show-controller blue")
+	}
+	s.answers["ShowController"] = coded{"not found", `user "bob@example.com" not found`}
+	if _, stderr, _ := sh.run("jaas show-controller blue"); stderr != "ERROR user \"bob@example.com\" not found\n" {
+		t.Errorf("says %q", stderr)
+	}
+	s.answers["ShowController"] = coded{"not found", `group "dev" not found`}
+	sh.program = cli.Jimmctl
+	sh.fails(cli.ExitNotFound, `"jimmctl auth group list" lists`, "jimmctl show-controller blue")
+	sh.program = cli.Jaas
+	sh.fails(cli.ExitUsage, `invalid argument "99999999999999999999" for "--limit" flag: value out of range`, "jaas groups --limit 99999999999999999999")
+}

@@ -5,10 +5,12 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/juju/juju/api/jujuclient"
@@ -137,7 +139,13 @@ func (j *JAAS) Command() *cobra.Command {
 	root.SetOut(j.Stdout)
 	root.SetErr(j.Stderr)
 	root.SuggestionsMinimumDistance = 2
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return UsageError(err.Error()) })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		// Go's own function that has failed is of no use to whoever typed it.
+		if bad := (*strconv.NumError)(nil); errors.As(err, &bad) {
+			return UsageError(strings.Replace(err.Error(), bad.Error(), bad.Err.Error(), 1))
+		}
+		return UsageError(err.Error())
+	})
 	flags := root.PersistentFlags()
 	flags.StringVarP(&j.controller, "controller", "c", "", "`NAME` of JAAS in the juju client store (default: the current controller)")
 	flags.BoolVarP(&j.noLogin, "no-browser-login", "B", false, "fail, rather than ask for a login in the browser")

@@ -20,7 +20,7 @@ func (j *JAAS) sessions() *cobra.Command {
 of JAAS, those of a user or of everyone.
 
 A session begins when somebody logs in, with juju or with a browser, and lasts
-until it expires or is revoked. LAST USED is exact to a minute; a connection that
+until it expires or is revoked. "Last used" is exact to a minute; a connection that
 is open is use. The mark * is at the session of this very command. A service
 account has none: it shows its credentials each time.`,
 		Example: `  jaas sessions
@@ -49,9 +49,13 @@ account has none: it shows its credentials each time.`,
 		if err != nil {
 			return err
 		}
+		if len(result.Sessions) == 0 && out.Tabular() {
+			j.hint("No sessions.")
+			return nil
+		}
 		now := time.Now()
 		return out.Print(result.Sessions, func(t *Table) {
-			t.Row("ID", "USER", "KIND", "CLIENT", "ADDRESS", "STARTED", "LAST USED", "EXPIRES")
+			t.Row("ID", "User", "Kind", "Client", "Address", "Started", "Last used", "Expires")
 			for _, s := range result.Sessions {
 				id := shortID(s.ID)
 				if s.Current {

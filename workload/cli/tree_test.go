@@ -130,7 +130,7 @@ func TestACloudComesFromTheClientOrAFile(t *testing.T) {
 		}
 	}
 	s.calls = nil
-	sh.fails(cli.ExitFailure, file+" does not know it, and has lab", "jaas add-cloud blue other --cloud "+file)
+	sh.fails(cli.ExitFailure, file+" has only lab", "jaas add-cloud blue other --cloud "+file)
 	sh.stdin = "clouds: 7"
 	sh.fails(cli.ExitFailure, "cannot read -", "jaas add-cloud blue lab --cloud -")
 	if len(s.calls) > 0 {

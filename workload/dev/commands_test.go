@@ -288,7 +288,7 @@ func (t *terminal) commandCases() []commandCase {
 		{line: "remove-group builders -y"},
 		{line: "remove-role reader -y"},
 
-		{line: "sessions --all", before: t.alice, prints: "alice@example.com", table: "ID USER KIND CLIENT ADDRESS STARTED LAST~USED EXPIRES", keys: "address client expires id kind last-used started user-tag"},
+		{line: "sessions --all", before: t.alice, prints: "alice@example.com", table: "ID User Kind Client Address Started Last~used Expires", keys: "address client expires id kind last-used started user-tag"},
 		{line: "revoke-session --user alice@example.com", prints: "alice@example.com", keys: "address client expires id kind last-used started user-tag"},
 
 		{line: "signing-keys", prints: "signs", table: "Key State Public~from Signs~from Signs~until Public~until", keys: "keys lead-seconds max-age-seconds"},

@@ -14,7 +14,7 @@ const EveryoneUser = "everyone@external"
 // local users of controllers are not users of the estate.
 func ValidateUser(name string) error {
 	if len(name) > 255 || !names.IsValidUser(name) {
-		return Errorf(CodeBadRequest, "%q is not a valid user name", clip(name))
+		return Errorf(CodeBadRequest, "%q is not a valid user name; one is like alice@example.com", clip(name))
 	}
 	if tag := names.NewUserTag(name); tag.IsLocal() {
 		return Errorf(CodeBadRequest, "%q is a local user; JIMM's users have a domain, as in %s@example.com, or for a service account %s@serviceaccount",

@@ -281,7 +281,7 @@ func (e *Estate) RemoveController(ctx context.Context, u User, name string, forc
 		}
 		if len(models) > 0 {
 			return Controller{}, Errorf(CodeStillAlive,
-				"cannot remove controller %q: it has %d models; destroy or migrate them, or use force to forget them", c.Name, len(models))
+				"cannot remove controller %q: it still has models (%d); destroy or migrate them, or use force to forget them", c.Name, len(models))
 		}
 	}
 	if c.State == ControllerLive {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/juju/juju/core/semversion"
 )
@@ -35,7 +36,7 @@ func (e *Estate) CheckJobs(ctx context.Context, u User, q JobQuery) error {
 	}
 	for _, s := range q.Statuses {
 		if !slices.Contains(jobStatuses, s) {
-			return Errorf(CodeBadRequest, "%q is not the status of a job; they are %v", clip(s), jobStatuses)
+			return Errorf(CodeBadRequest, "%q is not the status of a job; there is %s", clip(s), strings.Join(jobStatuses, ", "))
 		}
 	}
 	return nil
