@@ -61,7 +61,9 @@ type answer struct {
 
 // Check implements estate.Queries.
 func (r *Runner) Check(ctx context.Context, program string) error {
-	return r.Run(ctx, program, time.Second, nil, nil)
+	none := make(chan estate.QueryDocument)
+	close(none)
+	return r.Run(ctx, program, time.Second, none, nil)
 }
 
 // Run implements estate.Queries.

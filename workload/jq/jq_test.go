@@ -89,3 +89,15 @@ func TestAProgramEndsWithWhoeverWantedIt(t *testing.T) {
 		t.Errorf("it ends with %v", err)
 	}
 }
+
+func TestAProgramIsCheckedWithoutDocuments(t *testing.T) {
+	r := &jq.Runner{AtOnce: 1}
+	for range 2 { // neither keeps the only place
+		if err := r.Check(t.Context(), ".model.name"); err != nil {
+			t.Errorf("a good program: %v", err)
+		}
+		if err := r.Check(t.Context(), ".model."); !estate.Is(err, estate.CodeBadRequest) {
+			t.Errorf("a bad program: %v", err)
+		}
+	}
+}
