@@ -17,13 +17,13 @@ func TestTheInstallGuidesSettingsAreGood(t *testing.T) {
 	}
 	var settings []string
 	for line := range strings.Lines(string(b)) {
-		if regexp.MustCompile(`^    (?:JIMM|OPENFGA)_[A-Z_]+: `).MatchString(line) {
+		if regexp.MustCompile(`^(?:JIMM|OPENFGA)_[A-Z_]+: `).MatchString(line) {
 			settings = append(settings, strings.TrimSpace(line))
 		}
 	}
 	dir := t.TempDir()
 	var environ []string
-	for _, line := range regexp.MustCompile(`(?m)^    Environment=(.*)$`).FindAllStringSubmatch(string(b), -1) {
+	for _, line := range regexp.MustCompile(`(?m)^Environment=(.*)$`).FindAllStringSubmatch(string(b), -1) {
 		for _, pair := range strings.Fields(line[1]) {
 			environ = append(environ, strings.ReplaceAll(pair, "%d", dir))
 		}

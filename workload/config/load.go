@@ -32,7 +32,8 @@ func Load(environ []string, path string) (*Loaded, error) {
 		v.path = path
 		var err error
 		if v.file, err = readFile(path); err != nil {
-			v.bad = append(v.bad, err)
+			// What would seem to be missing may be in it.
+			return &Loaded{Path: path}, err
 		}
 		if v.file[FileVariable] != "" {
 			v.fail(FileVariable, "cannot be set in a configuration file")

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -55,6 +56,22 @@ func TestCheckSaysWhatIsWrong(t *testing.T) {
 	}
 	if !strings.Contains(out, "JIMM_IS_LEADER has no effect: the units agree") {
 		t.Errorf("got %s", out)
+	}
+}
+
+func TestCheckReadsTheFilesThatSettingsName(t *testing.T) {
+	environ := maps.Clone(minimal)
+	file := filepath.Join(t.TempDir(), "no.pem")
+	environ["JIMM_TLS_CERT"], environ["JIMM_TLS_KEY"], environ["JIMM_CA_FILE"] = file, file, file
+	out, err := jimmsrv(t, environ, "config", "check")
+	for _, want := range []string{"JIMM_TLS_CERT and JIMM_TLS_KEY cannot be used: open " + file, "JIMM_CA_FILE cannot be used: cannot read trusted certificates"} {
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(out, "good") {
+			t.Errorf("got %v %s, want %s", err, out, want)
+		}
+	}
+	// What is in the file that cannot be read is not missing.
+	if _, err := jimmsrv(t, nil, "config", "check", "--config", file); err == nil || strings.Contains(err.Error(), "missing") {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"jimm/workload/config"
+	"jimm/workload/trust"
 )
 
 func configCommand(file *string) *cobra.Command {
@@ -41,12 +43,14 @@ Settings that are wrong are shown, too; then the exit code is 1.`,
 		Use:   "check",
 		Short: "Say what is missing or wrong",
 		Long: `Say what is missing or wrong, a line for each problem, and which settings have
-no effect. Nothing is connected to. The exit code is 1 if there are problems.`,
+no effect. The files that settings name are read, and nothing is connected to. The
+exit code is 1 if there are problems.`,
 		Example: `  jimmsrv config check
   jimmsrv config check --config /etc/jimm/jimm.yaml`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			l, err := config.Load(os.Environ(), *file)
+			err = errors.Join(err, checkFiles(l.Config))
 			for _, s := range l.Ignored() {
 				fmt.Fprintf(cmd.OutOrStdout(), "%s has no effect: %s\n", s.Name, s.Note)
 			}
@@ -57,6 +61,20 @@ no effect. Nothing is connected to. The exit code is 1 if there are problems.`,
 		},
 	})
 	return cmd
+}
+
+// checkFiles fails if a file that a setting names is of no use.
+func checkFiles(c config.Config) error {
+	var bad []error
+	if c.TLSCertificate != "" && c.TLSKey != "" {
+		if _, err := tls.LoadX509KeyPair(c.TLSCertificate, c.TLSKey); err != nil {
+			bad = append(bad, fmt.Errorf("JIMM_TLS_CERT and JIMM_TLS_KEY cannot be used: %w", err))
+		}
+	}
+	if _, err := trust.Open(c.CAFile); err != nil {
+		bad = append(bad, fmt.Errorf("JIMM_CA_FILE cannot be used: %w", err))
+	}
+	return errors.Join(bad...)
 }
 
 func showSettings(out io.Writer, format string, settings []config.Setting) error {
