@@ -2,6 +2,7 @@ package operator
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"maps"
 	"slices"
@@ -22,6 +23,7 @@ var actions = map[string]func(*Charm, context.Context, *Snapshot) (map[string]st
 	"check":               (*Charm).check,
 	"get-login-info":      (*Charm).loginInfo,
 	"move-secrets":        (*Charm).moveSecrets,
+	"restore-sealing-key": (*Charm).restoreSealingKey,
 	"rotate-session-key":  (*Charm).rotateSessionKey,
 	"rotate-signing-keys": (*Charm).rotateSigningKeys,
 	"set-admin":           (*Charm).setAdmin,
@@ -85,6 +87,47 @@ func (c *Charm) rotateSessionKey(ctx context.Context, s *Snapshot) (map[string]s
 		return nil, err
 	}
 	return map[string]string{"result": "The session key is replaced: everyone logs in again. " + c.soon(ctx, s)}, nil
+}
+
+// restoreSealingKey adds keys and takes none away: whatever is in the database, it
+// can be opened.
+func (c *Charm) restoreSealingKey(ctx context.Context, s *Snapshot) (map[string]string, error) {
+	if err := needLeader(s); err != nil {
+		return nil, err
+	}
+	parameters, err := c.Tools.ActionParameters(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ours, found := s.Keys[keySealing]
+	if !found || ours.ID == "" {
+		return nil, refused("there is no sealing key yet: " + ours.Problem)
+	}
+	id, _ := parameters["secret-id"].(string)
+	given, err := c.Tools.Secret(ctx, "secret:"+strings.TrimPrefix(id, "secret:"))
+	if err != nil {
+		return nil, refused(fmt.Sprintf("cannot read the secret; run juju grant-secret NAME %s: %s", s.Event.App, problem(err)))
+	}
+	field := keyKinds[keySealing].field
+	keys, more := strings.Fields(ours.Content[field]), strings.Fields(given[field])
+	for _, key := range more {
+		if raw, err := base64.StdEncoding.DecodeString(key); err != nil || len(raw) < 32 {
+			more = nil
+			break
+		}
+	}
+	if len(more) == 0 {
+		return nil, refused(fmt.Sprintf("the secret must have the base64 of 32 bytes as its %s", field))
+	}
+	for _, key := range more {
+		if !slices.Contains(keys, key) {
+			keys = append(keys, key)
+		}
+	}
+	if err := c.Tools.SetSecret(ctx, ours.ID, relation.Bag{field: strings.Join(keys, " ")}); err != nil {
+		return nil, err
+	}
+	return map[string]string{"result": "JIMM can open what was sealed with this key. " + c.soon(ctx, s)}, nil
 }
 
 func (c *Charm) rotateSigningKeys(ctx context.Context, s *Snapshot) (map[string]string, error) {
@@ -214,7 +257,10 @@ func (c *Charm) setAdmin(ctx context.Context, s *Snapshot) (map[string]string, e
 
 func (c *Charm) backupInfo(_ context.Context, s *Snapshot) (map[string]string, error) {
 	results := map[string]string{
-		"order": "Back up the secrets and the database; the permission store within the same minute as the database.",
+		"order": "The secrets, then the database, then the permissions: so every model has its permissions. JIMM need not stop.",
+	}
+	if uuid := MakePlan(s).Environment["JIMM_UUID"]; uuid != "" {
+		results["uuid"] = uuid + " (the option uuid, in another deployment that the backup is restored into)"
 	}
 	secrets := []string{}
 	for _, label := range slices.Sorted(maps.Keys(keyKinds)) {
@@ -224,7 +270,7 @@ func (c *Charm) backupInfo(_ context.Context, s *Snapshot) (map[string]string, e
 			}
 		}
 	}
-	results["secrets"] = strings.Join(secrets, ", ") + " (juju show-secret --reveal ID; without sealing_key the credentials in the database cannot be read)"
+	results["secrets"] = strings.Join(secrets, ", ") + " (juju show-secret --reveal ID; without sealing_key the credentials in the database cannot be read; restore-sealing-key gives it back)"
 	if r, ok := s.one(endpointDatabase); ok {
 		answer, err := relation.ParseDatabaseAnswer(r.Theirs)
 		if err == nil && len(answer.Endpoints) > 0 {
@@ -233,7 +279,7 @@ func (c *Charm) backupInfo(_ context.Context, s *Snapshot) (map[string]string, e
 	}
 	if r, ok := s.one(endpointOpenFGA); ok {
 		if answer, err := relation.ParseOpenFGAAnswer(r.Theirs); err == nil {
-			results["permissions"] = fmt.Sprintf("store %s of the application %s", answer.StoreID, r.App)
+			results["permissions"] = fmt.Sprintf("store %s of the application %s, in its database", answer.StoreID, r.App)
 		}
 	}
 	if r, ok := s.one(endpointVault); ok {

@@ -327,7 +327,7 @@ func TestAFullDiskLeavesWhatRuns(t *testing.T) {
 }
 
 func TestWrongOptionsBlockAndStopNothing(t *testing.T) {
-	for name, values := range map[string][]any{
+	wrong := map[string][]any{
 		"uuid": {"one"}, "jwt-expiry": {"soon", "0s"}, "session-expiry-duration": {"-1h"}, "log-level": {"loud"},
 		"controller-admins": {"bob", "bob@local", "alice@example.com " + strings.Repeat("a", 250) + "@example.com"},
 		"cors-allowed-origins": {
@@ -339,13 +339,26 @@ func TestWrongOptionsBlockAndStopNothing(t *testing.T) {
 		"audit-log-retention-period-in-days": {"few", "-1", "36501", "1.5"}, "oauth-group-claim-key": {"a b"}, "ssh-host-key-secret-id": {"x"},
 		"juju-dashboard-location":      {"jaas.ai", "javascript:alert(1)", "https://u:p@jaas.ai", "https://", "https://jaas.ai/a b"},
 		"client-authentication-method": {"none"}, "macaroon-expiry-duration": {"1"}, "oauth-optional-scopes": {"ok \"bad\""},
-		"idp-group-fetcher-type": {"ldap"}, "oauth-trust-email": {"perhaps"}, "trusted-proxies": {"10.1.0.0/33", "10.1.0.0/16,10.2.0.0/16", "traefik"},
-	} {
+		"idp-group-fetcher-type": {"ldap"}, "idp-hook-service-address": {"hook-service", "hook-service:port", "ftp://hook-service:50051"},
+		"oauth-client-credential-scopes": {`ok "bad"`}, "postgres-secret-storage": {"perhaps"}, "ssh-max-concurrent-connections": {0, 100001},
+		"private-key": {"b4kery"}, "public-key": {"b4kery"}, "oauth-trust-email": {"perhaps"}, "trusted-proxies": {"10.1.0.0/33", "10.1.0.0/16,10.2.0.0/16", "traefik"},
+	}
+	_, options, err := simulator.ReadCharm("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range options {
+		if len(wrong[name]) == 0 {
+			t.Errorf("there is no wrong value of %s here", name)
+		}
+	}
+	good := map[string]any{"dns-name": "jaas.example.com", "idp-group-fetcher-type": "hook-service", "idp-hook-service-address": "hook-service:50051"}
+	for name, values := range wrong {
 		for _, value := range values {
 			t.Run(fmt.Sprintf("%s=%.60v", name, value), func(t *testing.T) {
 				w := newWorld(t, 11)
 				// What is wrong in one place must not hide behind what is right in another.
-				w.Configure("jimm", map[string]any{"dns-name": "jaas.example.com"})
+				w.Configure("jimm", good)
 				for one, other := range needed {
 					if one != "jimm:ingress" {
 						w.relate(one, other)
@@ -355,15 +368,15 @@ func TestWrongOptionsBlockAndStopNothing(t *testing.T) {
 				w.serving()
 				w.Configure("jimm", map[string]any{name: value})
 				w.settle()
-				w.says("blocked", "config: "+name+"=")
+				says := "config: " + name + "="
+				if name == "private-key" || name == "public-key" {
+					says = "config: private-key and public-key must be set together" // without a value, which may be secret
+				}
+				w.says("blocked", says)
 				if w.pods["jimm/0"].running == nil {
 					t.Error("JIMM was stopped")
 				}
-				back := map[string]any{name: nil}
-				if name == "dns-name" {
-					back[name] = "jaas.example.com"
-				}
-				w.Configure("jimm", back)
+				w.Configure("jimm", map[string]any{name: good[name]})
 				w.settle()
 				w.serving()
 			})
@@ -404,6 +417,27 @@ func TestOptionsReachJIMM(t *testing.T) {
 		"JIMM_OAUTH_GROUP_CLAIM_KEY": "groups", "JIMM_OAUTH_AUTH_STYLE": "client_secret_post", "JIMM_OAUTH_CLIENT_CREDENTIAL_SCOPES": "a b",
 		"JIMM_OAUTH_SCOPES": "openid profile email offline_access groups", "JIMM_OAUTH_TRUST_EMAIL": "true", "JIMM_TRUSTED_PROXIES": "10.1.0.0/16 fd00::7",
 	})
+}
+
+// TestAnotherModelGivesTheDatabase: there, Juju calls the application by a name of
+// its own making, and the secrets are of that model.
+func TestAnotherModelGivesTheDatabase(t *testing.T) {
+	w := newWorld(t, 21)
+	const remote = "remote-3f4b2f1a9c1d4a538d2b0d6f2f1c7e11"
+	w.Deploy(remote, provides("database", "postgresql_client"), nil, w.pg.Handle)
+	w.AddUnit(remote, w.address())
+	for one, other := range needed {
+		if one != "jimm:database" {
+			w.relate(one, other)
+		}
+	}
+	r := w.relate("jimm:database", remote+":database")
+	w.settle()
+	w.serving()
+	id := strings.TrimPrefix(r.Bag(remote)["secret-user"], "secret:")
+	w.Write(r, remote, relation.Bag{"secret-user": "secret://5f1c2f0e-6b1c-4f8e-8f57-5a4f0a0c7c53/" + id})
+	w.settle()
+	w.serving()
 }
 
 func TestOpenFGAIsFoundBehindAPath(t *testing.T) {
@@ -494,8 +528,23 @@ func TestActions(t *testing.T) {
 	if got := done(other, "check", nil); !strings.Contains(got["doctor"], "jimmctl doctor") || got["charm"] != "everything is in place" {
 		t.Errorf("check says %v", got)
 	}
-	if got := done(leader, "backup-info", nil); !strings.Contains(got["secrets"], "sealing_key secret:") || !strings.Contains(got["database"], "postgresql-primary:5432") {
+	if got := done(leader, "backup-info", nil); !strings.Contains(got["secrets"], "sealing_key secret:") || !strings.Contains(got["database"], "postgresql-primary:5432") || !strings.HasPrefix(got["uuid"], w.env("jimm/0", "JIMM_UUID")) {
 		t.Errorf("backup-info says %v", got)
+	}
+
+	sealing, former := w.env("jimm/1", "JIMM_SECRET_STORAGE_KEYS"), strings.Repeat("B", 43)+"="
+	backup := func(key string) map[string]any {
+		return map[string]any{"secret-id": w.AddUserSecret(relation.Bag{"sealingkey": key}, "jimm")}
+	}
+	refused(other, "restore-sealing-key", backup(former), "jimm/leader")
+	refused(leader, "restore-sealing-key", backup("c2hvcnQ="), "the base64 of 32 bytes")
+	refused(leader, "restore-sealing-key", map[string]any{"secret-id": w.AddUserSecret(relation.Bag{"sealingkey": former}, "hydra")}, "juju grant-secret NAME jimm")
+	refused(leader, "restore-sealing-key", map[string]any{"secret-id": "--help"}, "cannot read the secret")
+	for range 2 {
+		done(leader, "restore-sealing-key", backup(former))
+		if got := w.env("jimm/1", "JIMM_SECRET_STORAGE_KEYS"); got != sealing+" "+former {
+			t.Errorf("after a restore the keys are %d bytes: not the one and then the other", len(got))
+		}
 	}
 	w.Unrelate(w.Relation("jimm:oauth"))
 	w.settle()
