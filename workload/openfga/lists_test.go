@@ -82,23 +82,20 @@ func TestTwentyFiveThousandModelsAreAllListed(t *testing.T) {
 		all = append(all, tuple(fmt.Sprintf("user:alice@x administrator model:m%d", i)))
 	}
 	all = append(all, tuples("user:bob@x reader model:m1")...)
-	for name, open := range map[string]func() *openfga.Permissions{
-		"from a server with the default limits": func() *openfga.Permissions {
-			server := start(t, embedded.Config{DSN: cluster.ForTest(t).NewDatabase(t), ListLimit: openfga.DefaultListLimit, ListDeadline: openfga.DefaultListDeadline})
-			return connect(t, openfga.Config{URL: serve(t, server), Token: key, StoreName: storeName()})
-		},
-		"from a server without limits": func() *openfga.Permissions {
-			return start(t, embedded.Config{DSN: cluster.ForTest(t).NewDatabase(t)}).Permissions
-		},
+	dsn := cluster.ForTest(t).NewDatabase(t)
+	unlimited := start(t, embedded.Config{DSN: dsn}).Permissions
+	write(t, unlimited, all, nil)
+	limited := func(limit int) *openfga.Permissions {
+		server := start(t, embedded.Config{DSN: dsn, ListLimit: limit, ListDeadline: openfga.DefaultListDeadline})
+		return connect(t, openfga.Config{URL: serve(t, server), Token: key, StoreName: "jimm"})
+	}
+	for name, p := range map[string]*openfga.Permissions{
+		"from a server without limits":          unlimited,
+		"from a server with the default limits": limited(openfga.DefaultListLimit),
 		// Its limit is lower than ours, and yet nothing is left out.
-		"from a server with other limits than it is said to have": func() *openfga.Permissions {
-			server := start(t, embedded.Config{DSN: cluster.ForTest(t).NewDatabase(t), ListLimit: 500, ListDeadline: openfga.DefaultListDeadline})
-			return connect(t, openfga.Config{URL: serve(t, server), Token: key, StoreName: storeName()})
-		},
+		"from a server with other limits than it is said to have": limited(500),
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := open()
-			write(t, p, all, nil)
 			for user, want := range map[string]int{"alice@x": n, "bob@x": 1} {
 				got, err := p.ListObjects(t.Context(), estate.User{Name: user}, estate.Reader, estate.KindModel)
 				if err != nil {
