@@ -89,10 +89,8 @@ type Config struct {
 	Recorder Recorder
 	// ControllerUUID is JIMM's own, which clients take for the controller's.
 	ControllerUUID string
-	// Address returns the address under which this client reaches JIMM,
-	// host:port with the path prefix, if any, behind it. Optional: by default it
-	// is the request's Host with what stands before /model/ in its path.
-	Address func(r *http.Request) string
+	// Prefix is the path below which clients know JIMM, such as /blue. Optional.
+	Prefix string
 	// CheckOrigin decides about requests of web pages. Optional: by default
 	// they must come from JIMM's own host.
 	CheckOrigin func(r *http.Request) bool
@@ -144,9 +142,6 @@ func New(c Config) *Gateway {
 	}
 	if c.NewID == nil {
 		c.NewID = randomID
-	}
-	if c.Address == nil {
-		c.Address = RequestAddress
 	}
 	if c.LoginTimeout <= 0 {
 		c.LoginTimeout = 15 * time.Minute
@@ -201,7 +196,7 @@ func (g *Gateway) ServeModel(w http.ResponseWriter, r *http.Request, modelUUID s
 		return // the client has been answered
 	}
 	conn.SetMaxFrame(maxLoginFrame)
-	s := newSession(estate.WithCaller(g.ctx, estate.CallerOf(r.Context())), g, conn, modelUUID, g.Admission(r), g.Address(r))
+	s := newSession(estate.WithCaller(g.ctx, estate.CallerOf(r.Context())), g, conn, modelUUID, g.Admission(r), RequestAddress(r, g.Prefix))
 	g.sessions.Add(1)
 	g.open.Add(1)
 	go func() {
@@ -211,19 +206,23 @@ func (g *Gateway) ServeModel(w http.ResponseWriter, r *http.Request, modelUUID s
 	}()
 }
 
-// RequestAddress returns the address a request was made to: its Host, with the
-// default port of HTTPS if it names none, and what stands before /model/, or
-// /api at the end, in its path.
-func RequestAddress(r *http.Request) string {
+// RequestAddress returns the address under which the client of a request reaches
+// JIMM: its Host, with the default port of HTTPS if it names none, and what stands
+// before /model/, or /api at the end, in its path; or prefix, if whoever took that
+// off the path has left nothing.
+func RequestAddress(r *http.Request, prefix string) string {
 	host := r.Host
 	if _, _, err := net.SplitHostPort(host); err != nil {
 		host = net.JoinHostPort(strings.Trim(host, "[]"), "443")
 	}
-	prefix, _, ok := strings.Cut(r.URL.Path, "/model/")
+	before, _, ok := strings.Cut(r.URL.Path, "/model/")
 	if !ok {
-		prefix = strings.TrimSuffix(r.URL.Path, "/api")
+		before = strings.TrimSuffix(r.URL.Path, "/api")
 	}
-	return host + strings.TrimSuffix(prefix, "/")
+	if before = strings.TrimSuffix(before, "/"); before == "" {
+		before = prefix
+	}
+	return host + before
 }
 
 // loginResult puts JIMM in place of the controller in the controller's own

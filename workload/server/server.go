@@ -178,6 +178,7 @@ func New(ctx context.Context, c Config, a Adapters) (*Server, error) {
 		Observe:        watch.Admission,
 		Forward:        watch.Forward(),
 		ControllerUUID: c.UUID,
+		Prefix:         c.Prefix,
 		CheckOrigin:    origins.CheckUpgrade,
 		Log:            c.Log,
 	})
@@ -190,7 +191,7 @@ func New(ctx context.Context, c Config, a Adapters) (*Server, error) {
 		return nil, err
 	}
 	s.gateway, s.files = g, transfer
-	api := &web.API{Facades: facades, Origins: origins, NewID: uuid.NewString, Log: c.Log, Options: rpc.Options{}, Observe: watch.Requests}
+	api := &web.API{Facades: facades, Origins: origins, Prefix: c.Prefix, NewID: uuid.NewString, Log: c.Log, Options: rpc.Options{}, Observe: watch.Requests}
 	s.api = api
 	routes := web.Routes{
 		Prefix:         c.Prefix,

@@ -21,6 +21,8 @@ type API struct {
 	Facades *facade.Server
 	// Origins are the web pages that may connect.
 	Origins Origins
+	// Prefix is the path below which clients know us, if any.
+	Prefix  string
 	NewID   func() string
 	Log     *slog.Logger
 	Options rpc.Options
@@ -85,7 +87,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // Upgrade has answered
 	}
-	c := a.Facades.Connect(a.NewID(), gateway.Servers(gateway.RequestAddress(r)), a.Origins.SessionCookieOf(r))
+	c := a.Facades.Connect(a.NewID(), gateway.Servers(gateway.RequestAddress(r, a.Prefix)), a.Origins.SessionCookieOf(r))
 	stop, end := context.WithCancelCause(stop)
 	defer end(nil)
 	c.End = func() { end(sessionOver) }
