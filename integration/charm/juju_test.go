@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -18,6 +19,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"gopkg.in/yaml.v3"
 
 	"jimm/charm/pack"
 	"jimm/charm/relation"
@@ -46,10 +49,11 @@ func TestRealJujuDeploysTheCharm(t *testing.T) {
 	})
 	// A controller sees all of this machine's files but some folders.
 	const containers = "/charm/containers"
-	if _, err := os.Stat(containers + "/jimm"); err == nil {
-		t.Fatalf("%s/jimm is there already: another test of the charm runs", containers)
+	if pebble, err := net.Dial("unix", containers+"/jimm/pebble.socket"); err == nil {
+		_ = pebble.Close()
+		t.Fatalf("%s/jimm is in use: another test of the charm runs", containers)
 	}
-	_ = os.Remove(containers + "/jimm") // a test that was killed left it, and leads nowhere
+	_ = os.Remove(containers + "/jimm") // a test that was killed left it
 	if err := os.MkdirAll(containers, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +84,8 @@ func TestRealJujuDeploysTheCharm(t *testing.T) {
 	}
 	j.status("active", "ready at https://"+s.traefik.Host)
 	info := j.action("get-login-info")
-	s.logsIn(info["login"])
+	user := s.logsIn(info["login"])
+	s.usesAController(j, user, info["login-token-refresh-url"])
 
 	j.run("config", "jimm", "jwt-expiry=soon")
 	j.status("blocked", `jwt-expiry="soon"`)
@@ -123,6 +128,60 @@ func TestRealJujuDeploysTheCharm(t *testing.T) {
 		return err
 	})
 	j.status("active", "ready at")
+	user.says("models", "hello")
+	user.says("status -m hello", "hello")
+}
+
+// usesAController has the first administrator bring a second controller, and add a
+// model on it.
+func (s *services) usesAController(j *juju, user *person, keys string) {
+	s.t.Helper()
+	s.lab.Options.CAFile = s.caFile()
+	controllers, err := s.lab.Start(s.t.Context(), 1, keys)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	blue := controllers[0]
+	file := filepath.Join(s.dir, "blue.yaml")
+	text, err := yaml.Marshal(map[string]any{
+		"name": "blue", "uuid": blue.UUID, "api-addresses": []string{blue.Address}, "ca-certificate": blue.CACert, "username": blue.User, "password": blue.Password,
+	})
+	if err == nil {
+		err = os.WriteFile(file, text, 0o600)
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	jaas := &person{&lab.CLI{Path: s.bin["jaas"], Data: user.Data, Env: user.Env}, s}
+	if _, err := jaas.Run(s.t.Context(), "register-controller", "blue", "--file", file); err == nil || !strings.Contains(err.Error(), "permission denied") {
+		s.t.Errorf("register-controller by anyone: %v", err)
+	}
+	j.action("set-admin", "user=ci@serviceaccount")
+	s.eventually("the administrator registers a controller", func() error {
+		_, err := jaas.Run(s.t.Context(), "register-controller", "blue", "--file", file)
+		return err
+	})
+	jaas.says("controllers", "blue")
+	user.says("add-model hello", "")
+	user.says("models", "hello")
+	user.says("status -m hello", "hello")
+	if out, err := blue.Juju(s.t.Context(), "models", "--all"); err != nil || !strings.Contains(out, "hello") {
+		s.t.Errorf("models of the controller: %s, %v", out, err)
+	}
+}
+
+// person is somebody with a command line.
+type person struct {
+	*lab.CLI
+	s *services
+}
+
+// says runs a command, whose output must have a text.
+func (p *person) says(command, text string) {
+	p.s.t.Helper()
+	if out, err := p.Run(p.s.t.Context(), strings.Fields(command)...); err != nil || !strings.Contains(out, text) {
+		p.s.t.Errorf("%s: %s, %v; want %s", command, out, err, text)
+	}
 }
 
 // juju is the CLI of a controller's admin.
@@ -186,7 +245,7 @@ func (j *juju) action(name string, params ...string) map[string]string {
 }
 
 // logsIn logs in with what get-login-info says.
-func (s *services) logsIn(command string) {
+func (s *services) logsIn(command string) *person {
 	s.t.Helper()
 	data, err := os.MkdirTemp(s.dir, "cli")
 	if err != nil {
@@ -201,6 +260,7 @@ func (s *services) logsIn(command string) {
 		_, err := cli.Run(s.t.Context(), append(args[1:], "--no-prompt")...)
 		return err
 	})
+	return &person{cli, s}
 }
 
 // containersPart is what metadata.yaml says of containers, which a machine has not.

@@ -64,7 +64,7 @@ var programs = sync.OnceValues(func() (map[string]string, error) {
 		return nil, err
 	}
 	programsDir = dir
-	for _, pkg := range []string{"charm/cmd/dispatch", "charm/simulator/cmd/hooktool", "workload/cmd/jimmsrv", "workload/cmd/jimmctl", "integration/charm/standin"} {
+	for _, pkg := range []string{"charm/cmd/dispatch", "charm/simulator/cmd/hooktool", "workload/cmd/jaas", "workload/cmd/jimmsrv", "workload/cmd/jimmctl", "integration/charm/standin"} {
 		name := filepath.Base(pkg)
 		cmd := exec.Command("go", "build", "-buildvcs=false", "-ldflags=-s", "-o", filepath.Join(dir, name), "jimm/"+pkg)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
