@@ -105,7 +105,11 @@ func (c *Client) GroupsOf(ctx context.Context, userName string) ([]string, error
 // Ping makes sure that the service answers, whatever it knows of a user.
 func (c *Client) Ping(ctx context.Context) error {
 	_, err := c.GroupsOf(ctx, "jimm-health-check@serviceaccount")
-	return errors.Unwrap(err)
+	var failed *estate.Error
+	if errors.As(err, &failed) {
+		return failed.Cause
+	}
+	return err
 }
 
 // ask asks once. It makes a connection of its own: look-ups are few, and none
