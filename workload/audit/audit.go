@@ -24,9 +24,9 @@ import (
 
 // Sink is where events are kept.
 type Sink interface {
-	// SaveAuditEvents appends events, all or none. An error with a code says
-	// that the events themselves are refused, any other that it may be tried
-	// again.
+	// SaveAuditEvents appends events, all or none. An error with a code other than
+	// CodeConnectionFailed says that the events themselves are refused, any other
+	// that it may be tried again.
 	SaveAuditEvents(ctx context.Context, events []estate.AuditEvent) error
 }
 
@@ -487,7 +487,7 @@ func (l *Log) save(events []estate.AuditEvent) {
 		switch {
 		case err == nil:
 			return
-		case estate.CodeOf(err) == "":
+		case estate.CodeOf(err) == "", estate.Is(err, estate.CodeConnectionFailed):
 			if l.ctx.Err() == nil { // else it only says that we gave up
 				l.last = err
 			}

@@ -131,7 +131,7 @@ func (e *Estate) CheckRelations(ctx context.Context, u User, list []Relationship
 		switch {
 		case err == errNothing: // allowed is false
 			tuples[i] = Tuple{}
-		case err != nil && CodeOf(err) == "":
+		case err != nil && CodeOf(err) == "", Is(err, CodeConnectionFailed):
 			return nil, err
 		case err != nil:
 			results[i].Err, tuples[i] = err, Tuple{}

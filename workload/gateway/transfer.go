@@ -549,7 +549,7 @@ func (t *Transfer) httpError(r *http.Request, err error) (int, *params.Error) {
 		return http.StatusTooManyRequests, body
 	}
 	var login *loginFailure
-	if errors.As(err, &login) {
+	if errors.As(err, &login) && code != estate.CodeConnectionFailed {
 		return http.StatusUnauthorized, body
 	}
 	switch code {

@@ -36,10 +36,7 @@ func (s *Service) StartDevice(ctx context.Context) (d *Device, err error) {
 		return err
 	})
 	if Limited(err) {
-		// Juju clients go on after any other code, and hide this error.
-		limited := &estate.Error{}
-		_ = errors.As(err, &limited)
-		return nil, &estate.Error{Code: CodeLoginFailed, Message: limited.Message, Info: limited.Info, Cause: err}
+		return nil, Failed(err)
 	}
 	return d, err
 }
@@ -47,7 +44,7 @@ func (s *Service) StartDevice(ctx context.Context) (d *Device, err error) {
 func (s *Service) startDevice(ctx context.Context) (*Device, error) {
 	provider, err := s.discover(ctx)
 	if err != nil {
-		return nil, failed(err)
+		return nil, Failed(err)
 	}
 	config := s.own(provider)
 	if config.Endpoint.DeviceAuthURL == "" {
@@ -58,10 +55,10 @@ func (s *Service) startDevice(ctx context.Context) (*Device, error) {
 	if err != nil {
 		_, _, cause, _ := answerOf(err, s.config.ClientSecret)
 		s.config.Log.ErrorContext(ctx, "cannot start a login by device", "error", cause)
-		return nil, failed(unreachable(cause))
+		return nil, Failed(unreachable(cause))
 	}
 	if response.DeviceCode == "" || response.UserCode == "" || response.VerificationURI == "" {
-		return nil, failed(unreachable(errors.New("answer without device code, user code or verification URI")))
+		return nil, Failed(unreachable(errors.New("answer without device code, user code or verification URI")))
 	}
 	if response.Expiry.IsZero() {
 		response.Expiry = time.Now().Add(defaultDeviceLife)
@@ -83,11 +80,11 @@ func (s *Service) AwaitDevice(ctx context.Context, d *Device) (token string, u e
 	}
 	provider, err := s.discover(ctx)
 	if err != nil {
-		return "", estate.User{}, failed(err)
+		return "", estate.User{}, Failed(err)
 	}
 	p, err := s.person(ctx, provider, granted, "")
 	if err != nil {
-		return "", estate.User{}, failed(err)
+		return "", estate.User{}, Failed(err)
 	}
 	session, err := s.begin(ctx, p, estate.Session{
 		Kind: estate.SessionDevice, Expires: s.config.Now().Add(s.config.SessionLife), IdleLimit: s.config.SessionIdle,
@@ -97,11 +94,10 @@ func (s *Service) AwaitDevice(ctx context.Context, d *Device) (token string, u e
 	case ctx.Err() != nil:
 		return "", estate.User{}, ctx.Err()
 	case estate.CodeOf(err) != "":
-		return "", estate.User{}, failed(err)
+		return "", estate.User{}, Failed(err)
 	default:
 		s.config.Log.ErrorContext(ctx, "cannot finish a login by device", "error", err)
-		// Without this code clients go on to a login with a password.
-		return "", estate.User{}, &estate.Error{Code: CodeLoginFailed, Message: `cannot log in: JIMM's database does not answer; run "juju login" again in a minute`, Cause: err}
+		return "", estate.User{}, &estate.Error{Code: CodeLoginFailed, Message: `cannot log in: JIMM could not save the session; run "juju login" again in a minute`, Cause: err}
 	}
 	p.Session = session.ID
 	token, err = s.newToken(session)
@@ -129,7 +125,7 @@ func (s *Service) poll(ctx context.Context, d *Device) (*oauth2.Token, error) {
 			return nil, &estate.Error{Code: CodeLoginFailed, Message: `the code was not used in time; run "juju login" again`, Cause: cause}
 		case answered && status < http.StatusInternalServerError && code != "temporarily_unavailable":
 			s.config.Log.ErrorContext(ctx, "cannot finish a login by device", "error", cause)
-			return nil, failed(unreachable(cause))
+			return nil, Failed(unreachable(cause))
 		}
 		if response.Interval == 0 {
 			response.Interval = 5 // the default of section 3.2
@@ -169,11 +165,12 @@ func (t *basicTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return t.base.RoundTrip(r)
 }
 
-// failed gives an error of ours the code that ends a login.
-func failed(err error) error {
+// Failed gives an error of ours the code that ends a login by device: after any
+// other Juju's clients go on with a password, and hide the error.
+func Failed(err error) error {
 	var coded *estate.Error
 	if !errors.As(err, &coded) {
 		return err
 	}
-	return &estate.Error{Code: CodeLoginFailed, Message: coded.Message, Cause: err}
+	return &estate.Error{Code: CodeLoginFailed, Message: coded.Message, Info: coded.Info, Cause: err}
 }

@@ -26,7 +26,7 @@ const (
 func (s *Store) SaveAuditEvents(ctx context.Context, events []estate.AuditEvent) error {
 	columns := []string{"time", "conversation_id", "message_id", "facade", "method", "version", "object_id",
 		"user_name", "address", "model", "model_name", "is_response", "params", "error", "error_code"}
-	_, err := s.pool.CopyFrom(ctx, pgx.Identifier{"audit_events"}, columns,
+	_, err := s.pool.CopyFrom(forMuch(ctx), pgx.Identifier{"audit_events"}, columns,
 		pgx.CopyFromSlice(len(events), func(i int) ([]any, error) {
 			e := &events[i]
 			params, err := auditParams(e.Params)
@@ -83,7 +83,7 @@ func (s *Store) AuditEvents(ctx context.Context, f estate.AuditFilter) ([]estate
 	}
 	args = append(args, f.Limit, f.Offset)
 	sql += fmt.Sprintf(" limit $%d offset $%d", len(args)-1, len(args))
-	rows, _ := s.pool.Query(ctx, sql, args...)
+	rows, _ := s.pool.Query(forMuch(ctx), sql, args...)
 	events, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (estate.AuditEvent, error) {
 		var e estate.AuditEvent
 		err := row.Scan(&e.Time, &e.ConversationID, &e.MessageID, &e.Facade, &e.Method, &e.Version, &e.ObjectID, &e.User, &e.Address,
@@ -99,7 +99,7 @@ func (s *Store) AuditEvents(ctx context.Context, f estate.AuditFilter) ([]estate
 
 // PurgeAuditEvents is part of estate.Store.
 func (s *Store) PurgeAuditEvents(ctx context.Context, before time.Time, most int) (int, error) {
-	tag, err := s.pool.Exec(ctx, `delete from audit_events where id = any(array(
+	tag, err := s.pool.Exec(forMuch(ctx), `delete from audit_events where id = any(array(
 		select id from audit_events where time < $1 order by time limit $2))`, before, most)
 	if err != nil {
 		return 0, fail(err, "cannot remove audit events")

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"jimm/workload/estate"
+	"jimm/workload/postgres/outage"
 )
 
 // SQLSTATE codes that say what is wrong with the values given.
@@ -57,12 +58,13 @@ var broken = map[string]struct{ code, text string }{
 }
 
 // fail says what could not be done, with a code where PostgreSQL refused the
-// values; anything else is internal and stays without.
+// values, and where it cannot be asked; anything else is internal and stays
+// without.
 func fail(err error, format string, args ...any) error {
 	doing := fmt.Sprintf(format, args...)
 	var pgErr *pgconn.PgError
 	if !errors.As(err, &pgErr) {
-		return fmt.Errorf("%s: %w", doing, err)
+		return outage.Wrap(err, "%s", doing)
 	}
 	coded := func(code, text string) error {
 		return &estate.Error{Code: code, Message: doing + ": " + text, Cause: err}
@@ -82,7 +84,7 @@ func fail(err error, format string, args ...any) error {
 	case tooLong, limitExceeded:
 		return coded(estate.CodeBadRequest, "a text is too long")
 	}
-	return fmt.Errorf("%s: %w", doing, err)
+	return outage.Wrap(err, "%s", doing)
 }
 
 // violates reports whether an error is about a constraint.

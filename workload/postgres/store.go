@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/multitracer"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/tern/v2/migrate"
 
@@ -31,6 +32,11 @@ type Options struct {
 	MaxConns int32
 	// Now tells the time; nil is time.Now.
 	Now func() time.Time
+	// Patience bounds how long a query may take, and the wait for a connection for
+	// it (default 10 s); the audit log may take six times that. The error then has
+	// CodeConnectionFailed, as all have that are because the database cannot be
+	// reached, or does not do its work.
+	Patience time.Duration
 	// LeaseCheck is how often the holder of a lease makes sure that it still
 	// holds it (default 5 s). PostgreSQL takes a lease from a holder that has
 	// been silent for four times that.
@@ -44,7 +50,9 @@ type Options struct {
 
 // Store is an estate.Store.
 type Store struct {
-	pool       *pgxpool.Pool
+	pool *pgxpool.Pool
+	// alone is how connections beside the pool are made, which nothing bounds.
+	alone      *pgx.ConnConfig
 	now        func() time.Time
 	leaseCheck time.Duration
 	log        *slog.Logger
@@ -64,22 +72,31 @@ func Open(ctx context.Context, dsn string, opts Options) (*Store, error) {
 		config.MaxConns = opts.MaxConns
 	}
 	config.ConnConfig.Tracer = opts.Tracer
-	if _, err := migrateSchema(ctx, config.ConnConfig.Copy(), true); err != nil {
+	alone := config.ConnConfig.Copy()
+	if _, err := migrateSchema(ctx, alone.Copy(), true); err != nil {
 		return nil, fmt.Errorf("cannot open database: %w", err)
 	}
+	if opts.Patience <= 0 {
+		opts.Patience = 10 * time.Second
+	}
+	if opts.Log == nil {
+		opts.Log = slog.Default()
+	}
+	tracers := []pgx.QueryTracer{&patience{bound: opts.Patience, log: opts.Log}}
+	if opts.Tracer != nil {
+		tracers = append(tracers, opts.Tracer)
+	}
+	config.ConnConfig.Tracer = multitracer.New(tracers...)
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open database: %w", err)
 	}
-	s := &Store{pool: pool, now: opts.Now, leaseCheck: opts.LeaseCheck, log: opts.Log}
+	s := &Store{pool: pool, alone: alone, now: opts.Now, leaseCheck: opts.LeaseCheck, log: opts.Log}
 	if s.now == nil {
 		s.now = time.Now
 	}
 	if s.leaseCheck <= 0 {
 		s.leaseCheck = 5 * time.Second
-	}
-	if s.log == nil {
-		s.log = slog.Default()
 	}
 	return s, nil
 }
@@ -186,5 +203,5 @@ func closeConn(conn *pgx.Conn) {
 
 // connect makes a connection beside the pool.
 func (s *Store) connect(ctx context.Context) (*pgx.Conn, error) {
-	return pgx.ConnectConfig(ctx, s.pool.Config().ConnConfig)
+	return pgx.ConnectConfig(ctx, s.alone)
 }

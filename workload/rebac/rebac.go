@@ -250,6 +250,8 @@ func (f failures) MapError(err error) *resources.Response {
 		status = http.StatusUnauthorized
 	case estate.CodeNotImplemented:
 		status = http.StatusNotImplemented
+	case estate.CodeConnectionFailed:
+		status = http.StatusServiceUnavailable
 	default:
 		return f.internal(err)
 	}

@@ -28,6 +28,7 @@ import (
 	"github.com/tink-crypto/tink-go/v2/tink"
 
 	"jimm/workload/estate"
+	"jimm/workload/postgres/outage"
 )
 
 // DB is the part of a *pgxpool.Pool that is needed.
@@ -154,7 +155,7 @@ func (s *Secrets) Put(ctx context.Context, path string, value map[string]string)
 		var version int
 		err := s.db.QueryRow(ctx, `select version from secrets where path = $1`, path).Scan(&version)
 		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-			return fmt.Errorf("cannot store secret %q: %w", path, err)
+			return failed(err, "store", path)
 		}
 		if done, err := s.putIfVersion(ctx, path, version, value); done || err != nil {
 			return err
@@ -181,7 +182,7 @@ func (s *Secrets) Delete(ctx context.Context, path string) error {
 		return err
 	}
 	if _, err := s.db.Exec(ctx, `delete from secrets where path = $1`, path); err != nil {
-		return fmt.Errorf("cannot delete secret %q: %w", path, err)
+		return failed(err, "delete", path)
 	}
 	return nil
 }
@@ -206,7 +207,7 @@ func (s *Secrets) putIfVersion(ctx context.Context, path string, version int, va
 	}
 	tag, err := s.db.Exec(ctx, sql, path, sealed, version)
 	if err != nil {
-		return false, fmt.Errorf("cannot store secret %q: %w", path, err)
+		return false, failed(err, "store", path)
 	}
 	return tag.RowsAffected() == 1, nil
 }
@@ -224,7 +225,7 @@ func (s *Secrets) GetVersion(ctx context.Context, path string) (map[string]strin
 		return nil, 0, nil
 	}
 	if err != nil {
-		return nil, 0, fmt.Errorf("cannot load secret %q: %w", path, err)
+		return nil, 0, failed(err, "load", path)
 	}
 	value, err := s.open(path, version, sealed)
 	if err != nil {
@@ -239,10 +240,10 @@ func (s *Secrets) Paths(ctx context.Context, f func(path string) error) error {
 	for after, page := "", []string{""}; len(page) > 0; {
 		rows, err := s.db.Query(ctx, `select path from secrets where path > $1 order by path limit 1000`, after)
 		if err != nil {
-			return fmt.Errorf("cannot list secrets: %w", err)
+			return outage.Wrap(err, "cannot list secrets")
 		}
 		if page, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
-			return fmt.Errorf("cannot list secrets: %w", err)
+			return outage.Wrap(err, "cannot list secrets")
 		}
 		for _, after = range page {
 			path, err := url.PathUnescape(after)
@@ -273,7 +274,7 @@ func (s *Secrets) Reseal(ctx context.Context) (int, error) {
 			return resealed, nil
 		}
 		if err != nil {
-			return resealed, fmt.Errorf("cannot reseal secrets: %w", err)
+			return resealed, outage.Wrap(err, "cannot reseal secrets")
 		}
 		after = path
 		value, err := s.open(path, version, sealed)
@@ -290,10 +291,19 @@ func (s *Secrets) Reseal(ctx context.Context) (int, error) {
 		// One that was replaced meanwhile is sealed with some process's first key.
 		tag, err := s.db.Exec(ctx, `update secrets set sealed = $2 where path = $1 and sealed = $3`, path, fresh, sealed)
 		if err != nil {
-			return resealed, fmt.Errorf("cannot reseal secret %q: %w", path, err)
+			return resealed, failed(err, "reseal", path)
 		}
 		resealed += int(tag.RowsAffected())
 	}
+}
+
+// failed says what the database has not done. Clients, who see it of an outage,
+// are not told what secrets there are.
+func failed(err error, verb, path string) error {
+	if outage.Of(err) != "" {
+		return outage.Wrap(err, "cannot %s secret", verb)
+	}
+	return fmt.Errorf("cannot %s secret %q: %w", verb, path, err)
 }
 
 // encodePath makes a path that PostgreSQL takes, of segments of any text.

@@ -1,8 +1,10 @@
 package server_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -11,22 +13,101 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"jimm/workload/estate"
+	"jimm/workload/login"
 	"jimm/workload/postgres/cluster"
 )
 
 // soon bounds how long anybody waits for the word that the database is away.
 const soon = 30 * time.Second
 
-// refused wants an answer with an error that begins and is coded as those are
-// that tell of an outage, and that it comes soon.
-func (c *connection) refused(facade string, version int, method string, args any, text string) {
+// refused wants an answer that tells of the database, with a code, and soon.
+func (c *connection) refused(facade string, version int, method string, args any, code string) {
 	c.t.Helper()
 	began := time.Now()
 	got := c.call(facade, version, method, args, nil)
 	took := time.Since(began)
 	c.t.Logf("%s: after %v %s.%s: %s", c.name, took.Round(time.Millisecond), facade, method, got)
-	if !strings.Contains(got, text) || !strings.HasSuffix(got, "("+estate.CodeConnectionFailed+")") || took > soon {
-		c.t.Errorf("%s: after %v %s.%s is answered with %q, want %q", c.name, took, facade, method, got, text)
+	if !strings.Contains(got, "database") || !strings.Contains(got, "try again in a minute") || !strings.HasSuffix(got, "("+code+")") || took > soon {
+		c.t.Errorf("%s: after %v %s.%s is answered with %q", c.name, took, facade, method, got)
+	}
+}
+
+// get wants an answer to a request with a session token.
+func (h *house) get(u *instance, method, path, token, body string, status int, text string) {
+	h.Helper()
+	request, err := http.NewRequestWithContext(h.Context(), method, strings.Replace(u.url, "ws", "http", 1)+path, strings.NewReader(body))
+	check(h.T, err)
+	request.Header.Set("Content-Type", "application/json")
+	request.SetBasicAuth("", token)
+	began := time.Now()
+	response, err := http.DefaultClient.Do(request)
+	check(h.T, err)
+	defer response.Body.Close()
+	got, err := io.ReadAll(response.Body)
+	check(h.T, err)
+	if took := time.Since(began); response.StatusCode != status || !strings.Contains(string(got), text) || took > soon {
+		h.Errorf("after %v %s %s is answered with %s: %s", took, method, path, response.Status, got)
+	}
+}
+
+func TestClientsAreToldThatTheDatabaseIsAway(t *testing.T) {
+	h := newHouse(t)
+	u := h.units[0]
+	token := h.logIn(u, "boss@example.com")
+	boss := h.withToken(u, "/api", "boss", token)
+	var model struct {
+		UUID string `json:"uuid"`
+	}
+	boss.must("ModelManager", 10, "CreateModel", map[string]any{
+		"name": "m", "owner-tag": "user-boss@example.com", "cloud-tag": "cloud-dev", "region": "west"}, &model)
+	pg := cluster.ForTest(t)
+	for _, outage := range []struct {
+		name       string
+		begin, end func() error
+	}{
+		{"stopped", func() error { return pg.Down(false) }, func() error { return pg.Up(context.WithoutCancel(t.Context())) }},
+		{"frozen", pg.Freeze, pg.Thaw},
+	} {
+		t.Run("it is "+outage.name, func(t *testing.T) {
+			check(t, outage.begin())
+			ended := false
+			defer func() {
+				if !ended {
+					check(t, outage.end())
+				}
+			}()
+			h.get(u, "GET", "/rebac/v1/groups", token, "", http.StatusServiceUnavailable, "JIMM's database")
+			h.get(u, "GET", "/model/"+model.UUID+"/charms?url=local:a-1", token, "", http.StatusGatewayTimeout, "JIMM's database")
+			boss.refused("ModelManager", 10, "ListModels", map[string]string{"tag": "user-boss@example.com"}, estate.CodeConnectionFailed)
+			session := map[string]string{"session-token": token}
+			for _, path := range []string{"/api", "/model/" + model.UUID + "/api"} {
+				newcomer := h.dial(u, path, "a newcomer at "+path)
+				newcomer.refused("Admin", 4, "LoginWithSessionToken", session, estate.CodeConnectionFailed)
+			}
+			for began := time.Now(); !strings.Contains(boss.call("ModelManager", 10, "ListModels", map[string]string{"tag": "user-boss@example.com"}, nil), "audit log"); {
+				if time.Since(began) > soon {
+					t.Fatal("requests are done that cannot be audited")
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+			h.get(u, "POST", "/rebac/v1/groups", token, `{"name":"refused"}`, http.StatusServiceUnavailable, "JIMM's audit log cannot be written")
+			// The code with which a client does not go on to ask for a password.
+			h.dial(u, "/api", "a person").refused("Admin", 4, "LoginDevice", struct{}{}, login.CodeLoginFailed)
+			check(t, outage.end())
+			ended = true
+			for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+				c := h.dial(u, "/api", "boss again")
+				got := c.call("Admin", 4, "LoginWithSessionToken", session, nil)
+				if got == "" {
+					boss = c
+					break
+				}
+				if time.Since(began) > soon {
+					t.Fatalf("it does not heal: %s", got)
+				}
+			}
+			boss.must("ModelManager", 10, "ListModels", map[string]string{"tag": "user-boss@example.com"}, nil)
+		})
 	}
 }
 
@@ -77,18 +158,9 @@ func TestNothingIsDoneThatCannotBeAudited(t *testing.T) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	boss.refused("JIMM", 4, "AddGroup", map[string]string{"name": "refused"}, "cannot do this now: JIMM's audit log cannot be written")
+	boss.refused("JIMM", 4, "AddGroup", map[string]string{"name": "refused"}, estate.CodeConnectionFailed)
 	onModel.wantOpen() // what is not audited goes on
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, strings.Replace(u.url, "ws", "http", 1)+"/rebac/v1/groups", strings.NewReader(`{"name":"refused"}`))
-	check(t, err)
-	request.Header.Set("Content-Type", "application/json")
-	request.SetBasicAuth("", token)
-	response, err := http.DefaultClient.Do(request)
-	check(t, err)
-	check(t, response.Body.Close())
-	if response.StatusCode != http.StatusServiceUnavailable {
-		t.Errorf("the admin API answers with %s", response.Status)
-	}
+	h.get(u, "POST", "/rebac/v1/groups", token, `{"name":"refused"}`, http.StatusServiceUnavailable, "JIMM's audit log cannot be written")
 	thaw()
 
 	for began := time.Now(); try("after"); {

@@ -13,6 +13,7 @@ import (
 	"jimm/workload/audit"
 	"jimm/workload/estate"
 	"jimm/workload/facade"
+	"jimm/workload/login"
 	"jimm/workload/rebac"
 	"jimm/workload/rpc"
 )
@@ -39,6 +40,9 @@ func (r *recorder) Record(ctx context.Context, e estate.AuditEvent) error {
 
 func (r *recorder) write(ctx context.Context, e estate.AuditEvent) error {
 	err := r.trail.RecordRaw(ctx, e)
+	if err != nil && e.Facade == "Admin" && (e.Method == "LoginDevice" || e.Method == "GetDeviceSessionToken") {
+		err = login.Failed(err)
+	}
 	if errors.Is(err, audit.ErrClosed) {
 		r.log.ErrorContext(ctx, "cannot audit", "facade", e.Facade, "method", e.Method, "user", e.User, "response", e.IsResponse, "error", err)
 	}

@@ -223,7 +223,7 @@ func (a *Auth) failed(w http.ResponseWriter, r *http.Request, err error) {
 		}
 		a.fail(w, r, http.StatusTooManyRequests, err.Error(), again)
 	case estate.CodeConnectionFailed:
-		again.Title, again.Button = "The identity provider does not answer", "Try again"
+		again.Title, again.Button = "JIMM cannot log you in now", "Try again"
 		a.fail(w, r, http.StatusInternalServerError, err.Error(), again)
 	default:
 		if r.Context().Err() == nil {

@@ -217,7 +217,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		status       int
 		title, again string
 	}{
-		{"the issuer does not answer", estate.Errorf(estate.CodeConnectionFailed, "cannot log in: the identity provider does not answer"), 500, "The identity provider does not answer", "Try again"},
+		{"the issuer does not answer", estate.Errorf(estate.CodeConnectionFailed, "cannot log in: the identity provider does not answer"), 500, "JIMM cannot log you in now", "Try again"},
 		{"a person we do not take", estate.Errorf(estate.CodeNotValid, "cannot log in: the e-mail address of the account is not verified"), 403, "You cannot log in", "Log in with another account"},
 		{"a login that was denied", estate.Errorf(estate.CodeForbidden, "login was denied"), 403, "Start again", "Log in"},
 		{"a fault of ours", errors.New("cannot dial db.internal:5432 as jimm"), 500, "Something went wrong", "Log in"},
