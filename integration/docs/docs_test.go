@@ -19,6 +19,8 @@ type block struct {
 	page string
 	line int
 	text string
+	// mention is set for what stands in a sentence.
+	mention bool
 }
 
 func TestEveryShellBlockOfTheDocumentationIsShell(t *testing.T) {
@@ -71,6 +73,126 @@ func TestEveryPageIsInTheIndex(t *testing.T) {
 			t.Errorf("docs/index.md does not lead to %s", filepath.ToSlash(name))
 		}
 	}
+}
+
+// span is a command of ours in the middle of a sentence.
+var span = regexp.MustCompile("`((?:jaas|jimmctl|make) [a-z-][^`]*)`")
+
+// TestEveryCommandOfOursInTheDocumentationExists holds what pages tell people to
+// type against the reference pages, which are what the programs say of themselves.
+func TestEveryCommandOfOursInTheDocumentationExists(t *testing.T) {
+	makefile, err := os.ReadFile(filepath.Join("..", "..", "Makefile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := shellBlocks(t)
+	for _, page := range pages(t) {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, line := range strings.Split(string(text), "\n") {
+			for _, found := range span.FindAllStringSubmatch(line, -1) {
+				blocks = append(blocks, block{page: page, line: i + 1, text: found[1], mention: true})
+			}
+			if typed, ok := strings.CutPrefix(line, "$ "); ok {
+				blocks = append(blocks, block{page: page, line: i + 1, text: typed})
+			}
+		}
+	}
+	checked := map[string]int{}
+	for _, b := range blocks {
+		all, err := commands(b)
+		if err != nil {
+			t.Errorf("%s, line %d: %v", b.page, b.line, err)
+			continue
+		}
+		for _, words := range all {
+			if len(words) > 1 && words[0] == "juju" && words[1] == "jaas" {
+				words = words[1:]
+			}
+			program := filepath.Base(words[0])
+			switch program {
+			case "jaas", "jimmctl":
+				err = ofOurs(program, words[1:], b.mention)
+			case "make":
+				err = nil
+				if target := words[1]; !strings.Contains(target, "=") && !regexp.MustCompile(`(?m)^`+regexp.QuoteMeta(target)+`:`).Match(makefile) {
+					err = errors.New("there is no such target")
+				}
+			default:
+				continue
+			}
+			checked[program]++
+			if err != nil {
+				t.Errorf("%s, line %d: %s: %v", b.page, b.line, strings.Join(words, " "), err)
+			}
+		}
+	}
+	for _, program := range []string{"jaas", "jimmctl", "make"} {
+		if checked[program] == 0 {
+			t.Errorf("nothing tells to type %s", program)
+		}
+	}
+}
+
+// option is a flag in a reference page, with its short form and what it takes.
+var option = regexp.MustCompile(`(?m)^ +(?:(-[a-zA-Z]), )?(--[a-z-]+)(?: ([A-Za-z:=]+))?(?:  |$)`)
+
+// ofOurs fails if a program has no such command, or the command no such flags or
+// not so many arguments. A mention may leave the arguments out.
+func ofOurs(program string, words []string, mention bool) error {
+	var page []byte
+	rest := words
+	for n := range words {
+		name := strings.Join(words[:n+1], "-") + ".md"
+		if text, err := os.ReadFile(filepath.Join("..", "..", "docs", "reference", program, name)); err == nil {
+			page, rest = text, words[n+1:]
+		}
+	}
+	if page == nil {
+		if len(words) == 0 || strings.HasPrefix(words[0], "-") {
+			return nil // of the program itself
+		}
+		return errors.New("there is no such command")
+	}
+	takes := map[string]bool{}
+	for _, found := range option.FindAllStringSubmatch(string(page), -1) {
+		takes[found[1]], takes[found[2]] = found[3] != "", found[3] != ""
+	}
+	arguments, fromFile := 0, false
+	for i := 0; i < len(rest); i++ {
+		flag, _, withValue := strings.Cut(rest[i], "=")
+		if !strings.HasPrefix(flag, "-") || flag == "-" {
+			arguments++
+			continue
+		}
+		value, known := takes[flag]
+		if !known {
+			return errors.New("it has no flag " + flag)
+		}
+		fromFile = fromFile || flag == "-f" || flag == "--file"
+		if value && !withValue {
+			i++
+		}
+	}
+	usage := regexp.MustCompile(`(?m)^` + program + ` .* \[flags\]$`).FindString(string(page))
+	least, most := 0, 0
+	for _, word := range strings.Fields(usage) {
+		switch {
+		case strings.HasSuffix(word, "...]") || strings.HasSuffix(word, "..."):
+			most = 1000
+		case word != "[flags]" && strings.HasPrefix(word, "["):
+			most++
+		case word == strings.ToUpper(word):
+			least++
+			most++
+		}
+	}
+	if arguments > most || arguments < least && !fromFile && !mention {
+		return errors.New("the usage is: " + usage)
+	}
+	return nil
 }
 
 func pages(t *testing.T) []string {
