@@ -51,7 +51,7 @@ current one of the juju client.`,
 	f.StringVar(&m.owner, "owner", "", "`USER` who is to own it; needs administrator of JAAS (default: you)")
 	f.StringArrayVar(&m.config, "config", nil, "`KEY=VALUE`, or a YAML file of them; may be repeated")
 	f.BoolVar(&m.noSwitch, "no-switch", false, "do not make it the current model")
-	_ = cmd.RegisterFlagCompletionFunc("target-controller", j.complete(j.completeControllers))
+	j.completeFlag(cmd, "target-controller", j.completeControllers)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		m.name, m.place = args[0], strings.Join(args[1:], "")
 		return j.makeModel(cmd.Context(), m)

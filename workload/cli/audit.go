@@ -47,6 +47,7 @@ ids. Parameters are those that cannot be secrets.
 	user := f.String("user-tag", "", "only what this `USER` did: user-alice@example.com, or alice@example.com")
 	method := f.String("method", "", "only calls of this `METHOD`, such as Deploy")
 	model := f.String("model", "", "only what happened on this `MODEL`: a UUID, or OWNER/NAME")
+	j.completeFlag(cmd, "model", j.completeModels)
 	offset := f.Int("offset", 0, "leave out that many")
 	limit := f.Int("limit", 50, "list at most that many; JAAS gives no more than 1000 at once")
 	reverse := f.Bool("reverse", false, "list the oldest first")

@@ -33,7 +33,7 @@ counts only for oneself: only who logs in brings them along.
 		Example: `  jaas check-permission user-alice@example.com writer model-bob@example.com/staging
   jaas check-permission group-dev#member can_addmodel cloud-aws --format json`,
 		Args:              Arguments("OBJECT", "RELATION", "TARGET"),
-		ValidArgsFunction: j.complete(completeNothing, completeRelations, completeNothing),
+		ValidArgsFunction: j.completePermission,
 	}
 	out := j.NewOutput(cmd, "smart", "yaml", "json")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -103,6 +103,10 @@ What is gone keeps its UUID in the list, and is named after it.`,
 	cmd.Flags().StringVar(&filter.Object, "object", "", "only what this `OBJECT` was given")
 	cmd.Flags().StringVar(&filter.Relation, "relation", "", "only this `RELATION`")
 	cmd.Flags().StringVar(&filter.TargetObject, "target", "", "only what was given of this `TARGET`, or kind of target")
+	// The errors would be that there are no such flags.
+	_ = cmd.RegisterFlagCompletionFunc("object", j.completeObject)
+	_ = cmd.RegisterFlagCompletionFunc("target", j.completeTarget)
+	j.completeFlag(cmd, "relation", completeRelations)
 	resolve := cmd.Flags().Bool("resolve", true, "show names in place of UUIDs")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if filter.TargetObject == "" && (filter.Object != "" || filter.Relation != "") {
@@ -158,7 +162,7 @@ does.
 		Example: `  jaas explain-permission alice@example.com writer model-bob@example.com/staging
   jaas explain-permission group-dev#member administrator cloud-aws --format yaml`,
 		Args:              Arguments("OBJECT", "RELATION", "TARGET"),
-		ValidArgsFunction: j.complete(completeNothing, completeRelations, completeNothing),
+		ValidArgsFunction: j.completePermission,
 	}
 	out := j.NewOutput(cmd, "smart", "yaml", "json")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

@@ -40,6 +40,64 @@ func (j *JAAS) complete(lists ...nameList) cobra.CompletionFunc {
 	}
 }
 
+// completeFlag completes the value of a flag, whatever the arguments are.
+func (j *JAAS) completeFlag(cmd *cobra.Command, name string, list nameList) {
+	// The error would be that there is no such flag.
+	_ = cmd.RegisterFlagCompletionFunc(name, func(cmd *cobra.Command, _ []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		return j.complete(list)(cmd, nil, typed)
+	})
+}
+
+// tagKind is what an object or a target of a permission may be.
+type tagKind struct {
+	before, after string
+	names         nameList
+}
+
+// completePermission completes OBJECT, RELATION and TARGET.
+func (j *JAAS) completePermission(cmd *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	switch len(args) {
+	case 0:
+		return j.completeObject(cmd, nil, typed)
+	case 2:
+		return j.completeTarget(cmd, nil, typed)
+	}
+	return j.complete(completeNothing, completeRelations)(cmd, args, typed)
+}
+
+func (j *JAAS) completeObject(cmd *cobra.Command, _ []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return j.completeTag(cmd, typed, []tagKind{
+		{"user-", "", completeNothing}, {"group-", "#member", j.completeUsersets("ListGroups")},
+		{"role-", "#assignee", j.completeUsersets("ListRoles")}, {"idpgroup-", "#member", completeNothing},
+	})
+}
+
+func (j *JAAS) completeTarget(cmd *cobra.Command, _ []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return j.completeTag(cmd, typed, []tagKind{
+		{"controller-", "", j.completeControllers}, {"cloud-", "", j.completeClouds}, {"model-", "", j.completeModels},
+		{"applicationoffer-", "", completeNothing}, {"group-", "", j.completeUsersets("ListGroups")}, {"role-", "", j.completeUsersets("ListRoles")},
+	})
+}
+
+// completeTag completes the kinds that there are, then the names of a kind.
+func (j *JAAS) completeTag(cmd *cobra.Command, typed string, kinds []tagKind) ([]cobra.Completion, cobra.ShellCompDirective) {
+	var found []string
+	for _, k := range kinds {
+		if !strings.HasPrefix(typed, k.before) {
+			found = append(found, k.before)
+			continue
+		}
+		return j.complete(func(ctx context.Context) []string {
+			names := k.names(ctx)
+			for i, name := range names {
+				names[i] = k.before + name + k.after
+			}
+			return names
+		})(cmd, nil, typed)
+	}
+	return found, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+}
+
 // unseemly is a completion that a shell or a terminal would take for something else.
 func unseemly(text string) bool {
 	text = strings.Replace(text, "\t", " ", 1) // before its description

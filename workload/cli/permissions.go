@@ -53,7 +53,7 @@ func (j *JAAS) removePermission() *cobra.Command {
 
 // changePermission makes cmd send its tuples to a method.
 func (j *JAAS) changePermission(cmd *cobra.Command, method string) *cobra.Command {
-	cmd.ValidArgsFunction = j.complete(completeNothing, completeRelations, completeNothing)
+	cmd.ValidArgsFunction = j.completePermission
 	file := cmd.Flags().StringP("file", "f", "", "read many from this `FILE`; - is standard input")
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if *file != "" {

@@ -29,7 +29,7 @@ With --on, the models of one controller, for its administrators.`,
 	}
 	out := j.NewOutput(cmd, "tabular", "yaml", "json")
 	on := cmd.Flags().String("on", "", "only those on this `CONTROLLER` of JAAS")
-	_ = cmd.RegisterFlagCompletionFunc("on", j.complete(j.completeControllers))
+	j.completeFlag(cmd, "on", j.completeControllers)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if *on != "" {
 			return j.modelsOn(cmd.Context(), *on, out)

@@ -141,14 +141,19 @@ func TestACloudComesFromTheClientOrAFile(t *testing.T) {
 func TestTheShellCompletesNamesFromTheServer(t *testing.T) {
 	s := newServer(t)
 	s.answers["ListControllers"] = map[string]any{"controllers": []any{green, blue}}
+	s.answers["ListGroups"] = map[string]any{"name": []any{map[string]any{"name": "dev"}, map[string]any{"name": "ops"}}}
 	sh := newShell(t, s)
 	for line, want := range map[string][]string{
-		"jaas __complete show-controller":               {"green", "blue"},
-		"jaas __complete register-controller":           {"blue", "jaas"},
-		"jaas __complete controllers --format":          {"tabular", "yaml", "json"},
-		"jaas __complete show-controller -c":            {"blue", "jaas"},
-		"jaas __complete add-permission user-bob":       {"administrator", "can_addmodel"},
-		"jaas __complete show-controller blue and-more": nil,
+		"jaas __complete add-model staging --target-controller": {"green", "blue"},
+		"jaas __complete add-permission":                        {"user-", "group-", "role-"},
+		"jaas __complete add-permission user-bob reader":        {"model-", "cloud-", "controller-"},
+		"jaas __complete permissions --target":                  {"model-", "group-"},
+		"jaas __complete show-controller":                       {"green", "blue"},
+		"jaas __complete register-controller":                   {"blue", "jaas"},
+		"jaas __complete controllers --format":                  {"tabular", "yaml", "json"},
+		"jaas __complete show-controller -c":                    {"blue", "jaas"},
+		"jaas __complete add-permission user-bob":               {"administrator", "can_addmodel"},
+		"jaas __complete show-controller blue and-more":         nil,
 	} {
 		stdout := sh.ok(line, "")
 		for _, name := range want {
@@ -158,6 +163,17 @@ func TestTheShellCompletesNamesFromTheServer(t *testing.T) {
 		}
 		if want == nil && strings.TrimSpace(stdout) != ":4" {
 			t.Errorf("%s offers:\n%s", line, stdout)
+		}
+	}
+	for line, want := range map[string]string{
+		"jaas __complete add-permission@group-":                    "group-dev#member\ngroup-ops#member\n:4\n",
+		"jaas __complete check-permission user-bob member@group-d": "group-dev\ngroup-ops\n:4\n",
+		"jaas __complete permissions --target@controller-b":        "controller-green\ncontroller-blue\n:4\n",
+		"jaas __complete add-permission user-bob reader@model-x/y": ":4\n",
+	} {
+		line, typed, _ := strings.Cut(line, "@")
+		if got := sh.ok(line, typed); got != want {
+			t.Errorf("%s %s offers:\n%s", line, typed, got)
 		}
 	}
 	// A completion asks for no login.
