@@ -21,6 +21,7 @@ const (
 	untranslatable      = "22P05" // NUL in JSON
 	tooLong             = "22001"
 	limitExceeded       = "54000" // an index entry
+	duplicateTable      = "42P07"
 )
 
 // broken says what it means that a constraint of the schema is broken.

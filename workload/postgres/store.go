@@ -174,6 +174,10 @@ func migrateSchema(ctx context.Context, config *pgx.ConnConfig, apply bool) (Sch
 		return schema, nil
 	}
 	if err := m.Migrate(ctx); err != nil {
+		var failed interface{ SQLState() string }
+		if errors.As(err, &failed) && failed.SQLState() == duplicateTable {
+			return schema, fmt.Errorf("it has tables of another program, or of the JIMM that Canonical publishes; give this JIMM an empty database: %w", err)
+		}
 		return schema, fmt.Errorf("cannot migrate schema: %w", err)
 	}
 	return schema, nil

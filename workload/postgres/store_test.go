@@ -101,6 +101,23 @@ func TestASchemaFromANewerVersionIsRefused(t *testing.T) {
 	}
 }
 
+func TestADatabaseOfAnotherProgramIsLeftAlone(t *testing.T) {
+	dsn := cluster.ForTest(t).NewDatabase(t)
+	conn, err := pgx.Connect(t.Context(), dsn)
+	check(t, err)
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	_, err = conn.Exec(t.Context(), "create table controllers (id bigint)")
+	check(t, err)
+	if _, err := postgres.Open(t.Context(), dsn, postgres.Options{}); err == nil || !strings.Contains(err.Error(), "give this JIMM an empty database") {
+		t.Errorf("it is opened with %v", err)
+	}
+	var ours bool
+	check(t, conn.QueryRow(t.Context(), "select to_regclass('identities') is not null").Scan(&ours))
+	if ours {
+		t.Error("it has tables of ours among its own")
+	}
+}
+
 func TestOpenErrorsDoNotTellThePassword(t *testing.T) {
 	for name, dsn := range map[string]string{
 		"a bad port":        "postgres://jimm:hunter2@127.0.0.1:port/jimm",
