@@ -228,21 +228,59 @@ func taskLogs(change *client.Change) string {
 func (p *Pebble) Settled(ctx context.Context) (service, health string) {
 	ctx, cancel := context.WithTimeout(ctx, settledPatience)
 	defer cancel()
-	for {
-		var err error
-		service, health, err = p.state()
-		if err != nil || service != "active" || health == "up" || health == "down" {
-			return service, health
-		}
-		// The next look of a check is up to ten seconds away; newer Pebbles look at once.
-		_, _ = p.client.RefreshCheck(&client.RefreshCheckOptions{Name: checkName})
+	for pause := 250 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
+		ended := false
 		select {
 		case <-ctx.Done():
+			ended = true
+		case <-time.After(pause):
+		}
+		// The next look of a check is up to ten seconds away, and until then it says
+		// what it did before JIMM was started again; newer Pebbles look at once. Three
+		// failures of this count as any others do: hence the longer and longer pauses.
+		_, _ = p.client.RefreshCheck(&client.RefreshCheckOptions{Name: checkName})
+		var err error
+		service, health, err = p.state()
+		if err != nil || service != "active" || health == "up" || ended {
 			return service, health
-		case <-time.After(250 * time.Millisecond):
 		}
 	}
 }
+
+// Unready implements Workload, by what Pebble notes of each failure: "TIME ERROR
+// non-2xx status code 503; ANSWER".
+func (p *Pebble) Unready(ctx context.Context) string {
+	why, err := within(ctx, answerPatience, func() (string, error) {
+		checks, err := p.client.Checks(&client.ChecksOptions{Names: []string{checkName}})
+		if err != nil || len(checks) != 1 {
+			return "", err
+		}
+		// The first has nothing to tell until the check has failed again.
+		for _, id := range []string{checks[0].ChangeID, checks[0].PrevChangeID} {
+			if id == "" {
+				continue
+			}
+			change, err := p.client.Change(id)
+			if err != nil {
+				return "", err
+			}
+			said := taskLogs(change)
+			if at := strings.LastIndex(said, answered); at >= 0 {
+				line, _, _ := strings.Cut(said[at:], "\n")
+				_, why, _ := strings.Cut(line, "; ")
+				return oneLine(why), nil
+			}
+		}
+		return "", nil
+	})
+	if err != nil {
+		return ""
+	}
+	return why
+}
+
+// answered begins what Pebble says of an answer that is no success.
+const answered = "status code "
 
 // Exec implements Workload.
 func (p *Pebble) Exec(ctx context.Context, command ...string) (string, error) {

@@ -40,6 +40,8 @@ type Workload interface {
 	Stop(ctx context.Context) error
 	// Settled waits for a while until JIMM is up or has failed, and tells how it is.
 	Settled(ctx context.Context) (service, health string)
+	// Unready tells what JIMM answers to its check, if that is why it is down.
+	Unready(ctx context.Context) string
 	// Exec runs a command with JIMM's environment and gives all its output.
 	Exec(ctx context.Context, command ...string) (output string, err error)
 	// Notify brings about another hook.
@@ -134,7 +136,7 @@ func (c *Charm) applyWorkload(ctx context.Context, s *Snapshot, p *Plan) (Findin
 			return Finding{Blocked, component, "it does not start: " + reason(err)}, nil
 		}
 	}
-	if !settled || service != "active" || health != "up" {
+	if !settled || service != "active" || health != "up" && health != "down" {
 		service, health = c.Workload.Settled(ctx)
 	}
 	following := ""
@@ -154,7 +156,11 @@ func (c *Charm) applyWorkload(ctx context.Context, s *Snapshot, p *Plan) (Findin
 	case service != "active":
 		return Finding{Waiting, component, "it has ended; it starts again at the next event"}, nil
 	case health == "down":
-		return Finding{Waiting, component, fmt.Sprintf("it runs and is not ready; run juju run %s check", s.Event.Unit)}, nil
+		why := c.Workload.Unready(ctx)
+		if why != "" {
+			why = ": " + why
+		}
+		return Finding{Waiting, component, fmt.Sprintf("it runs and is not ready%s; run juju run %s check", why, s.Event.Unit)}, nil
 	case health != "up":
 		return Finding{Waiting, component, "starting"}, nil
 	}

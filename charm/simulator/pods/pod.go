@@ -369,29 +369,37 @@ func (p *Pod) Work() (string, error) {
 	return strings.Join(work, ", "), nil
 }
 
+// Process is the id of the process of a program, empty if it does not run.
+func (p *Pod) Process(program string) (pid string, err error) {
+	out, err := exec.CommandContext(context.Background(), "ip", "netns", "pids", p.namespace).Output()
+	if err != nil {
+		return "", err
+	}
+	for _, pid := range strings.Fields(string(out)) {
+		if name, err := os.Readlink("/proc/" + pid + "/exe"); err == nil && strings.HasSuffix(name, program) {
+			return pid, nil
+		}
+	}
+	return "", nil
+}
+
 // Environment is what JIMM's process was started with, from /proc.
 func (p *Pod) Environment(program string) (map[string]string, error) {
-	out, err := exec.CommandContext(context.Background(), "ip", "netns", "pids", p.namespace).Output()
+	pid, err := p.Process(program)
+	if err != nil || pid == "" {
+		return nil, err
+	}
+	text, err := os.ReadFile("/proc/" + pid + "/environ")
 	if err != nil {
 		return nil, err
 	}
-	for _, pid := range strings.Fields(string(out)) {
-		if name, err := os.Readlink("/proc/" + pid + "/exe"); err != nil || !strings.HasSuffix(name, program) {
-			continue
+	env := map[string]string{}
+	for pair := range strings.SplitSeq(string(text), "\x00") {
+		if name, value, found := strings.Cut(pair, "="); found {
+			env[name] = value
 		}
-		text, err := os.ReadFile("/proc/" + pid + "/environ")
-		if err != nil {
-			return nil, err
-		}
-		env := map[string]string{}
-		for pair := range strings.SplitSeq(string(text), "\x00") {
-			if name, value, found := strings.Cut(pair, "="); found {
-				env[name] = value
-			}
-		}
-		return env, nil
 	}
-	return nil, nil
+	return env, nil
 }
 
 // Read reads a file of the workload container.
