@@ -44,7 +44,7 @@ func (w *world) signIn() *browser {
 		return nil
 	})
 	page, at, err := b.ask(http.MethodPost, w.stack.SignInURL()+"/login", url.Values{"challenge": {challenge}, "email": {"alice@example.com"}, "password": {"alice-password"}})
-	if err != nil || !strings.HasPrefix(at.String(), w.public("/auth/callback")) {
+	if err != nil || !strings.HasPrefix(at.String(), w.public("/auth/")) {
 		w.t.Fatalf("the login ends at %s: %v, %.300s", at, err, page)
 	}
 	return b

@@ -100,6 +100,18 @@ func TestTheCharmRunsJIMM(t *testing.T) {
 		}
 		w.serving()
 	})
+	step("one unit again", func() {
+		for _, u := range w.App("jimm").Units() {
+			if u != unit {
+				w.RemoveUnit(u)
+			}
+		}
+		w.settle()
+		if n := len(w.App("jimm").Units()); n != 1 {
+			t.Errorf("there are %d units", n)
+		}
+		w.serving()
+	})
 	step("JIMM ends TLS itself", func() {
 		w.relate("jimm:certificates", "ca:certificates")
 		w.serving()

@@ -66,12 +66,10 @@ var programs = sync.OnceValues(func() (map[string]string, error) {
 	programsDir = dir
 	for _, pkg := range []string{"charm/cmd/dispatch", "charm/simulator/cmd/hooktool", "workload/cmd/jaas", "workload/cmd/jimmsrv", "workload/cmd/jimmctl", "integration/charm/standin"} {
 		name := filepath.Base(pkg)
-		cmd := exec.Command("go", "build", "-buildvcs=false", "-ldflags=-s", "-o", filepath.Join(dir, name), "jimm/"+pkg)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("cannot build %s: %w: %s", name, err, out)
-		}
 		found[name] = filepath.Join(dir, name)
+		if err := build(found[name], pkg); err != nil {
+			return nil, err
+		}
 	}
 	// Containers have hard links of it.
 	pebble := filepath.Join(dir, "pebble")
@@ -82,6 +80,17 @@ var programs = sync.OnceValues(func() (map[string]string, error) {
 	found["pebble"] = pebble
 	return found, err
 })
+
+// build builds a program of the repository.
+func build(path, pkg string, flags ...string) error {
+	args := append([]string{"build", "-buildvcs=false", "-ldflags=-s", "-o", path}, flags...)
+	cmd := exec.Command("go", append(args, "jimm/"+pkg)...)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("cannot build %s: %w: %s", pkg, err, out)
+	}
+	return nil
+}
 
 // services are the real ones behind the charms, on this machine's address in
 // the lab.
@@ -556,24 +565,36 @@ func (w *world) login() {
 // loginAs logs in as one of the service accounts.
 func (w *world) loginAs(account string) {
 	w.t.Helper()
-	info, err := w.App("jimm").Units()[0].Action(w.t.Context(), "get-login-info", nil)
-	if err != nil {
-		w.t.Fatal(err)
+	cli := w.cli(account)
+	w.logIn(cli)
+	out, err := cli.Run(w.t.Context(), "whoami", "--format=json")
+	if err != nil || !strings.Contains(out, account+"@serviceaccount") {
+		w.t.Errorf("whoami says %q, %v", out, err)
 	}
+}
+
+// cli is the stock client with a service account, new to all.
+func (w *world) cli(account string) *lab.CLI {
+	w.t.Helper()
 	data, err := os.MkdirTemp(w.dir, "cli")
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	cli := &lab.CLI{Path: w.bin["juju41"], Data: data, Env: []string{"SSL_CERT_FILE=" + w.caFile(), "JUJU_CLIENT_ID=" + account, "JUJU_CLIENT_SECRET=ci-secret"}}
+	return &lab.CLI{Path: w.bin["juju41"], Data: data, Env: []string{"SSL_CERT_FILE=" + w.caFile(), "JUJU_CLIENT_ID=" + account, "JUJU_CLIENT_SECRET=ci-secret"}}
+}
+
+// logIn does what get-login-info says.
+func (w *world) logIn(cli *lab.CLI) {
+	w.t.Helper()
+	info, err := w.App("jimm").Units()[0].Action(w.t.Context(), "get-login-info", nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
 	args := strings.Fields(info["login"])
 	w.eventually("juju logs in", func() error {
 		_, err := cli.Run(w.t.Context(), append(args[1:], "--no-prompt")...)
 		return err
 	})
-	out, err := cli.Run(w.t.Context(), "whoami", "--format=json")
-	if err != nil || !strings.Contains(out, account+"@serviceaccount") {
-		w.t.Errorf("whoami says %q, %v", out, err)
-	}
 }
 
 func (w *world) keepsSecrets() {
