@@ -220,6 +220,7 @@ func (c *Charm) loginInfo(_ context.Context, s *Snapshot) (map[string]string, er
 		"address":                 name,
 		"login":                   fmt.Sprintf("juju login %s -c jimm", name),
 		"login-token-refresh-url": p.address.path("/.well-known/jwks.json"),
+		"redirect-uri":            p.address.path("/auth/callback"),
 		"bootstrap":               fmt.Sprintf("juju bootstrap CLOUD --config login-token-refresh-url=%s", p.address.path("/.well-known/jwks.json")),
 	}
 	if r, ok := s.one(endpointOAuth); ok {

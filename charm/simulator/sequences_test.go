@@ -522,8 +522,8 @@ func TestActions(t *testing.T) {
 		t.Errorf("the administrators are %q", got)
 	}
 
-	if got := done(other, "get-login-info", nil)["login"]; got != "juju login jaas.example.com/jimm-jimm -c jimm" {
-		t.Errorf("to log in one types %q", got)
+	if got := done(other, "get-login-info", nil); got["login"] != "juju login jaas.example.com/jimm-jimm -c jimm" || got["redirect-uri"] != w.Relation("jimm:oauth").Bag("jimm")["redirect_uri"] {
+		t.Errorf("to log in one needs %v", got)
 	}
 	if got := done(other, "check", nil); !strings.Contains(got["doctor"], "jimmctl doctor") || got["charm"] != "everything is in place" {
 		t.Errorf("check says %v", got)
