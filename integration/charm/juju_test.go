@@ -164,7 +164,13 @@ func (s *services) usesAController(j *juju, user *person, keys string) {
 	jaas.says("controllers", "blue")
 	user.says("add-model hello", "")
 	user.says("models", "hello")
-	user.says("status -m hello", "hello")
+	charm, err := lab.Charm(s.dir, "tea", lab.CharmOptions{})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	user.says("deploy -m hello "+charm, "")
+	user.says("status -m hello", "tea")
+	user.says("debug-log -m hello --no-tail", "")
 	if out, err := blue.Juju(s.t.Context(), "models", "--all"); err != nil || !strings.Contains(out, "hello") {
 		s.t.Errorf("models of the controller: %s, %v", out, err)
 	}
