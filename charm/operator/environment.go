@@ -12,9 +12,11 @@ func (p *planner) planProxy() {
 	p.set("NO_PROXY", p.Event.NoProxy)
 }
 
-// planPorts has the application's service in Kubernetes lead to JIMM.
+// planPorts has the application's service in Kubernetes lead to JIMM. Its internal
+// listener has no login: those who need it reach each unit, and no service, which
+// might be one with an address outside the cluster, leads there.
 func (p *planner) planPorts() {
-	p.plan.Ports = []string{fmt.Sprintf("%d/tcp", publicPort), fmt.Sprintf("%d/tcp", internalPort)}
+	p.plan.Ports = []string{fmt.Sprintf("%d/tcp", publicPort)}
 }
 
 // unfit finds a variable that no environment can hold.

@@ -166,6 +166,9 @@ func TestWhoSaysWhat(t *testing.T) {
 		if made := len(p.Make) == 1 && p.Make[0] == (Making{Label: keySession, Owner: hook.OwnerApp}); made != leader {
 			t.Errorf("as leader, %v, it makes %v", leader, p.Make)
 		}
+		if !slices.Equal(p.Ports, []string{"8080/tcp"}) {
+			t.Errorf("the service leads to %v", p.Ports)
+		}
 		if p.Unit["ingress:4"]["ip"] != `"10.1.0.7"` {
 			t.Errorf("the ingress hears of %v", p.Unit["ingress:4"])
 		}
