@@ -129,7 +129,8 @@ func (c *connection) call(ctx context.Context, method string, args, result any) 
 	case code == params.CodeNotImplemented || errors.Is(err, jujuerrors.NotImplemented):
 		return c.missing(ctx, method, err)
 	case code == params.CodeUnauthorized:
-		return &Exit{ExitDenied, fmt.Errorf("%s; you are logged in as %s", message(err), c.AuthTag().Id())}
+		return &Exit{ExitDenied, fmt.Errorf("%s; you are logged in as %s: ask an administrator of JAAS, or log in as another user after \"juju logout -c %s\"",
+			message(err), c.AuthTag().Id(), c.name)}
 	case codeExits[code] != 0:
 		return &Exit{codeExits[code], errors.New(message(err) + c.whatThereIs(err))}
 	}

@@ -136,7 +136,7 @@ uuid: 5d4b5d36-4d3d-4f0e-8f1c-1c2a3b4c5d6e
 	write(text)
 	sh.fails(cli.ExitFailure, `has no password: put the one of user "admin" there`, "jaas register-controller blue --file", file)
 	write(strings.Replace(text, "uuid:", "uid:", 1))
-	sh.fails(cli.ExitFailure, `unknown field "uid"`, "jaas register-controller blue --file", file)
+	sh.fails(cli.ExitFailure, `there is no key "uid"`, "jaas register-controller blue --file", file)
 	if calls := s.received(); len(calls) > 0 {
 		t.Fatalf("the server got %v", calls)
 	}
@@ -161,7 +161,7 @@ func TestAControllerThatCannotBeRegisteredIsRefusedWithTheNextStep(t *testing.T)
 	s.answers["AddController"] = coded{"already exists", `cannot add controller "blue": already exists`}
 	sh.fails(cli.ExitFailure, "ERROR cannot add controller \"blue\": already exists\n", "jaas register-controller blue")
 	s.answers["AddController"] = coded{"unauthorized access", "unauthorized"}
-	sh.fails(cli.ExitDenied, "ERROR unauthorized; you are logged in as alice@example.com\n", "jaas register-controller blue")
+	sh.fails(cli.ExitDenied, "ERROR unauthorized; you are logged in as alice@example.com: ask an administrator", "jaas register-controller blue")
 
 	if err := sh.store.UpdateAccount("blue", jujuclient.AccountDetails{User: "admin"}); err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -173,10 +174,37 @@ func readInput(file string, stdin io.Reader, value any) error {
 	if err != nil {
 		return err
 	}
-	if err := yaml.UnmarshalStrict(text, value); err != nil {
-		return fmt.Errorf("cannot read %s: %w", file, err)
+	text, err = yaml.YAMLToJSONStrict(text)
+	if err != nil {
+		return fmt.Errorf("cannot read %s: %s", file, strings.TrimPrefix(err.Error(), "error converting YAML to JSON: "))
+	}
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(value); err != nil {
+		return fmt.Errorf("cannot read %s: %s", file, misfit(err))
 	}
 	return nil
+}
+
+// misfit says what is wrong with what a file has, in other words than Go's.
+func misfit(err error) string {
+	var wrong *json.UnmarshalTypeError
+	if !errors.As(err, &wrong) {
+		return strings.Replace(strings.TrimPrefix(err.Error(), "json: "), "unknown field", "there is no key", 1)
+	}
+	what, want := "it", wrong.Type.Kind().String()
+	if wrong.Field != "" {
+		what = wrong.Field
+	}
+	switch wrong.Type.Kind() {
+	case reflect.Slice:
+		want = "a list"
+	case reflect.Struct, reflect.Map:
+		want = "keys with values"
+	case reflect.String:
+		want = "text"
+	}
+	return fmt.Sprintf("%s must be %s, not %s", what, want, wrong.Value)
 }
 
 // inputLimit is what a file that a command reads may have, in bytes.

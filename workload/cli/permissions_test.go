@@ -42,9 +42,12 @@ func TestAFileOfPermissionsHasToBeComplete(t *testing.T) {
 	sh := newShell(t, s)
 	for stdin, text := range map[string]string{
 		`[{"object": "user-bob@example.com", "relation": "writer"}]`: "entry 1 lacks object, relation or target_object",
-		`[{"object": "user-bob@example.com", "target": "cloud-x"}]`:  `unknown field "target"`,
-		`[]`:       "it has no permissions",
-		`{"a": 1}`: "cannot read -",
+		`[{"object": "user-bob@example.com", "target": "cloud-x"}]`:  `there is no key "target"`,
+		`[]`:              "it has no permissions",
+		`{"a": 1}`:        "cannot read -: it must be a list, not object",
+		`no list {`:       "cannot read -: it must be a list, not string",
+		`[{"object": 5}]`: "cannot read -: object must be text, not number",
+		`[{"object": `:    "cannot read -: yaml: line 1",
 	} {
 		sh.stdin = stdin
 		sh.fails(cli.ExitFailure, text, "jaas add-permission -f -")

@@ -95,6 +95,7 @@ type Stack struct {
 	tls      *tls.Config
 	client   *http.Client
 	log      *slog.Logger
+	level    *slog.LevelVar
 	cleanups []func() error
 }
 
@@ -182,7 +183,8 @@ func (s *Stack) openDir(ctx context.Context) error {
 			return err
 		}
 		s.later(f.Close)
-		s.log = slog.New(slog.NewTextHandler(f, nil))
+		s.level = new(slog.LevelVar)
+		s.log = slog.New(slog.NewTextHandler(f, &slog.HandlerOptions{Level: s.level}))
 	}
 	s.log = slog.New(logging.Handler(s.log.Handler()))
 	if s.state, err = openState(dir, s.options.Stack); err != nil {
@@ -264,7 +266,7 @@ func (s *Stack) startServer(ctx context.Context) error {
 		return trail.Close(ctx)
 	})
 	config := server.Config{
-		UUID: s.state.UUID, DNSName: s.Address, Admins: []string{Admin.Name}, Version: "development", Log: s.log, Instruments: watch,
+		UUID: s.state.UUID, DNSName: s.Address, Admins: []string{Admin.Name}, Version: "development", Log: s.log, LogLevel: s.level, Instruments: watch,
 		Dashboard: s.Dashboard, Origins: []string{strings.TrimSuffix(s.Dashboard, "/")}, CookieLife: 24 * time.Hour, SecureCookies: true,
 		Freshness: estate.Freshness{Slow: 5 * time.Second},
 	}
