@@ -114,7 +114,7 @@ func (j *JAAS) knownClouds(file string) (known map[string]cloud.Cloud, place str
 		known, err = clientClouds()
 		return known, "the juju client", err
 	}
-	text, err := readFile(file, j.Stdin)
+	text, err := readFile(file, j.input())
 	if err != nil {
 		return nil, "", err
 	}

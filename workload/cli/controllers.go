@@ -84,7 +84,7 @@ type registration struct {
 func (r *registration) request(name string) (params.AddControllerRequest, error) {
 	var request params.AddControllerRequest
 	if r.file != "" {
-		if err := readInput(r.file, r.jaas.Stdin, &request); err != nil {
+		if err := readInput(r.file, r.jaas.input(), &request); err != nil {
 			return request, err
 		}
 		if name != "" {

@@ -132,6 +132,10 @@ func (j *JAAS) listNoun(n noun) *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if len(list) == 0 && out.Tabular() && *offset > 0 {
+			j.hint("No %ss beyond the first %d.", n.name, *offset)
+			return nil
+		}
 		if len(list) == 0 && out.Tabular() {
 			j.hint("No %ss. An administrator makes one with \"jaas add-%s NAME\".", n.name, n.name)
 			return nil

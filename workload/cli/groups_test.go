@@ -60,6 +60,8 @@ operations   a0000000-0000-4000-8000-000000000002  2026-03-04T12:00:00Z  2026-03
 			equal(t, sh.ok("jaas "+noun.name+"s --format json"), "[]\n")
 			_, stderr, _ := sh.run("jaas " + noun.name + "s")
 			equal(t, stderr, "No "+noun.name+"s. An administrator makes one with \"jaas add-"+noun.name+" NAME\".\n")
+			_, stderr, _ = sh.run("jaas " + noun.name + "s --offset 7")
+			equal(t, stderr, "No "+noun.name+"s beyond the first 7.\n")
 		})
 	}
 }

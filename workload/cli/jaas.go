@@ -36,6 +36,8 @@ type JAAS struct {
 	// controller is what -c gives, noLogin -B, debug --debug.
 	controller     string
 	noLogin, debug bool
+	// interrupted ends when whoever called the program wants it to.
+	interrupted <-chan struct{}
 }
 
 func (j *JAAS) program() Program {
@@ -52,6 +54,7 @@ func (j *JAAS) program() Program {
 // for any of its commands.
 func (j *JAAS) Main(ctx context.Context, args []string) int {
 	program, args := filepath.Base(args[0]), args[1:]
+	j.interrupted = ctx.Done()
 	root := j.Command()
 	if name, ok := strings.CutPrefix(program, "juju-"); ok {
 		if name == "jaas" {

@@ -3,6 +3,7 @@ package cli_test
 import (
 	"bytes"
 	"context"
+	"io"
 	"strings"
 	"testing"
 
@@ -125,5 +126,36 @@ func TestThePluginIsCalledByAnyOfItsNames(t *testing.T) {
 		if help := sh.ok(line); !strings.Contains(help, usage) {
 			t.Errorf("%s does not say %q:\n%s", line, usage, help)
 		}
+	}
+}
+
+// writerFunc is a function as an io.Writer.
+type writerFunc func(text []byte)
+
+func (f writerFunc) Write(text []byte) (int, error) { f(text); return len(text), nil }
+
+func TestAQuestionCanBeInterrupted(t *testing.T) {
+	s := newServer(t)
+	sh := newShell(t, s)
+	silence, _ := io.Pipe()
+	for line, cue := range map[string]string{"jaas remove-group engineering": "[y/N]", "jaas add-permission -f -": ""} {
+		ctx, interrupt := context.WithCancel(t.Context())
+		if cue == "" {
+			interrupt()
+		}
+		var said bytes.Buffer
+		j := &cli.JAAS{Store: sh.store, Getenv: func(string) string { return "" }, Stdin: silence, Stdout: io.Discard, Stderr: writerFunc(func(text []byte) {
+			said.Write(text)
+			if strings.Contains(said.String(), cue) {
+				interrupt()
+			}
+		})}
+		if code := j.Main(ctx, strings.Fields(line)); code != cli.ExitFailure || !strings.HasSuffix(said.String(), "ERROR interrupted\n") {
+			t.Errorf("%s exits with %d and says %q", line, code, said.String())
+		}
+		interrupt()
+	}
+	if calls := s.received(); len(calls) > 0 {
+		t.Errorf("the server got %v", calls)
 	}
 }

@@ -81,7 +81,7 @@ func (j *JAAS) changePermission(cmd *cobra.Command, method string) *cobra.Comman
 
 // readTuples reads a file of permissions, and wants each to be complete.
 func readTuples(file string, j *JAAS, tuples *[]params.RelationshipTuple) error {
-	if err := readInput(file, j.Stdin, tuples); err != nil {
+	if err := readInput(file, j.input(), tuples); err != nil {
 		return err
 	}
 	if len(*tuples) == 0 {

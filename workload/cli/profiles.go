@@ -71,7 +71,7 @@ func (j *JAAS) saveControllerProfile(cmd *cobra.Command, check func(*params.Cont
 			return UsageError("say where the profile is: --file FILE")
 		}
 		var p params.ControllerProfile
-		if err := readInput(*file, j.Stdin, &p); err != nil {
+		if err := readInput(*file, j.input(), &p); err != nil {
 			return err
 		}
 		if p.Name != "" && p.Name != args[0] {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -26,6 +27,32 @@ func (j *JAAS) NewPrompt(cmd *cobra.Command, others ...string) *Prompt {
 	return p
 }
 
+// input is Stdin, of which reading ends when the program is interrupted.
+func (j *JAAS) input() io.Reader { return &input{j.Stdin, j.interrupted} }
+
+type input struct {
+	from        io.Reader
+	interrupted <-chan struct{}
+}
+
+func (i *input) Read(b []byte) (int, error) {
+	type outcome struct {
+		n   int
+		err error
+	}
+	own, done := make([]byte, len(b)), make(chan outcome, 1)
+	go func() { // until there is something, or the program ends
+		n, err := i.from.Read(own)
+		done <- outcome{n, err}
+	}()
+	select {
+	case <-i.interrupted:
+		return 0, context.Canceled
+	case o := <-done:
+		return copy(b, own[:o.n]), o.err
+	}
+}
+
 // errDeclined is the answer no.
 var errDeclined = errors.New("nothing was changed")
 
@@ -37,7 +64,7 @@ func (p *Prompt) Confirm(format string, args ...any) error {
 		}
 	}
 	p.jaas.say("WARNING %s\nContinue [y/N]? ", fmt.Sprintf(format, args...))
-	line, err := bufio.NewReader(io.LimitReader(p.jaas.Stdin, 100)).ReadString('\n')
+	line, err := bufio.NewReader(io.LimitReader(p.jaas.input(), 100)).ReadString('\n')
 	if !isTerminal(p.jaas.Stdin) {
 		fmt.Fprintln(p.jaas.Stderr) // nobody has typed a newline
 	}

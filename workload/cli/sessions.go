@@ -130,8 +130,12 @@ func (j *JAAS) revoke(ctx context.Context, request jimmapi.RevokeSessionsRequest
 	if err := conn.call(ctx, "RevokeSessions", request, &result); err != nil {
 		return err
 	}
-	if len(result.Sessions) == 0 {
-		j.hint("There were no sessions; connections of a service account have been closed.")
+	switch {
+	case len(result.Sessions) > 0:
+	case request.All || strings.HasSuffix(request.UserTag, "@serviceaccount"):
+		j.hint("There were no sessions; connections of service accounts have been closed.")
+	default:
+		j.hint("There were no sessions.")
 	}
 	return out.Print(result.Sessions, func(t *Table) {
 		for _, s := range result.Sessions {
