@@ -67,9 +67,12 @@ var examples = map[string]func(relation.Bag) (relation.Bag, error){
 		"down": {{Alert: "Down", Expr: "up == 0", For: "5m", Labels: map[string]string{"severity": "critical"}}},
 	}}.Bag()),
 	"prometheus_scrape provider unit": writes(relation.ScrapeUnit{Address: "10.1.40.7", Unit: "jimm/0", FQDN: "jimm-0.jimm-endpoints.jimm.svc.cluster.local"}.Bag()),
-	"tracing requirer app":            again(relation.ParseTracingRequest),
-	"tracing provider app":            again(relation.ParseTracingAnswer),
-	"jimm-peer requirer app":          again(relation.ParsePeer),
+	"grafana_dashboard provider app": func(relation.Bag) (relation.Bag, error) {
+		return relation.Dashboards{Topology: topology, Files: map[string][]byte{"jaas": []byte(`{"title":"JAAS"}`)}}.Bag()
+	},
+	"tracing requirer app":   again(relation.ParseTracingRequest),
+	"tracing provider app":   again(relation.ParseTracingAnswer),
+	"jimm-peer requirer app": again(relation.ParsePeer),
 }
 
 func TestEachExampleIsReadAndWrittenAgain(t *testing.T) {

@@ -235,19 +235,24 @@ func TestANewLeaderGoesOn(t *testing.T) {
 	}
 }
 
-// TestWhatIsWithoutEffect is a deployment as the Python charm left it, with an SSH
-// server that JIMM does not have.
+// TestWhatIsWithoutEffect is a deployment as the Python charm left it: with an SSH
+// server that JIMM does not have, and with a key among what all units read.
 func TestWhatIsWithoutEffect(t *testing.T) {
 	w := deployed(t, 20)
 	w.relate("jimm:ingress-ssh", "traefik:ingress-per-unit")
 	w.settle()
 	r := w.Relation("jimm:ingress-ssh")
 	w.Write(r, "jimm/0", relation.IngressPerUnitRequest{Model: "jimm", Unit: "jimm/0", Host: "jimm-0", Port: 17022, Mode: "tcp"}.Bag())
+	peer := w.Relation("jimm:peer")
+	w.Write(peer, "jimm", relation.Bag{"private_key": `"-----BEGIN RSA PRIVATE KEY-----"`, "openfga_auth_model_id": `"01"`})
 	w.Configure("jimm", map[string]any{"ssh-port": 2222, "private-key": "b4kery", "public-key": "p"})
 	w.App("jimm").Refresh()
 	w.settle()
 	w.serving()
 	w.says("active", "ready at https://jaas.example.com/jimm-jimm; ingress-ssh: without effect, JIMM has no SSH server; config: without effect: private-key public-key ssh-port;")
+	if bag := peer.Bag("jimm"); bag["private_key"] != "" || bag["openfga_auth_model_id"] != "" {
+		t.Errorf("the units still read %v", bag)
+	}
 	if got := r.Bag("jimm/0")["port"]; got != "" {
 		t.Errorf("the ingress is still asked for port %s", got)
 	}
