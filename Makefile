@@ -58,14 +58,14 @@ rock: ## build the container image into bin/, without rockcraft (ROCK="-arch amd
 
 .PHONY: test
 test: ## unit and component tests, on a real PostgreSQL and an OpenFGA in process
-	$(GO) test -vet=off -timeout 10m $(PACKAGES)
+	$(GO) test -vet=off -timeout 20m $(PACKAGES)
 
 .PHONY: unit
 unit: test ## the same as test
 
 .PHONY: race
 race: ## the same tests with the race detector (needs gcc)
-	CGO_ENABLED=1 $(GO) test -vet=off -race -timeout 20m $(PACKAGES)
+	CGO_ENABLED=1 $(GO) test -vet=off -race -timeout 40m $(PACKAGES)
 
 .PHONY: integration
 integration: ## tests with real juju clients and controllers (root, Debian; builds these first)
