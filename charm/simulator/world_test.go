@@ -273,7 +273,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 		}
 		return w.passwords[user], nil
 	}}
-	w.fga = &provider.OpenFGA{URL: "http://openfga.jimm.svc.cluster.local:8080", Token: "fga-token-secret", Store: func(context.Context, string) (string, error) {
+	w.fga = &provider.OpenFGA{URL: "http://openfga.jimm.svc.cluster.local:8080", GRPC: "openfga.jimm.svc.cluster.local:8081", Token: "fga-token-secret", Store: func(context.Context, string) (string, error) {
 		return "01J8ZK3V7Q0M5T3F6R9S2W4X1Y", nil
 	}}
 	w.oauth = &provider.OAuth{Issuer: "https://iam.example.com", Introspection: "http://hydra:4445/admin/oauth2/introspect", Register: func(context.Context, string, relation.OAuthRequest) (string, string, error) {

@@ -33,7 +33,7 @@ func TestTheCharmKeepsSecretsInVault(t *testing.T) {
 	w.keptIn("Vault")
 	w.onlyFrom(unit)
 
-	// lost checks that nothing is.
+	// kept checks that nothing is lost, and where it is.
 	kept := func(place string) {
 		t.Helper()
 		w.serving()
