@@ -244,6 +244,8 @@ func (j *JAAS) loginAdvice(err error, name, clientID, user string) error {
 		return fmt.Errorf("cannot log in to %q: the login is over, or there was none; \"juju login -c %s\" makes a new one", name, name)
 	case user != "" && jujuerrors.Is(err, jujuerrors.Unauthorized):
 		return fmt.Errorf("cannot log in to %q: %s; to change the user, first \"juju logout -c %s\"", name, message(err), name)
+	case !errors.As(err, &refused) && !jujuerrors.Is(err, jujuerrors.Unauthorized):
+		return fmt.Errorf("cannot log in to %q: %s; see that this machine reaches it, \"jimmctl doctor\" tells those who run JAAS what is wrong", name, message(err))
 	}
 	return fmt.Errorf("cannot log in to %q: %s", name, message(err))
 }

@@ -134,7 +134,7 @@ func TestAServerThatCannotBeReachedOrTrusted(t *testing.T) {
 	}
 	listener.Close()
 	move(listener.Addr().String())
-	sh.fails(cli.ExitUnreachable, "connection refused", "jaas controllers")
+	sh.fails(cli.ExitUnreachable, `connection refused; see that this machine reaches it, "jimmctl doctor" tells`, "jaas controllers")
 
 	untrusted := httptest.NewTLSServer(nil)
 	defer untrusted.Close()
