@@ -11,6 +11,10 @@ import (
 // charmName is metadata.yaml's.
 const charmName = "juju-jimm-k8s"
 
+// traceRatio is the part of traces to keep, as upstream's charm has it: a trace of
+// each request of each client is more than most stores of them bear.
+const traceRatio = "0.1"
+
 // topology is who we are to the observability charms.
 func (s *Snapshot) topology() relation.Topology {
 	return relation.Topology{Model: s.Event.Model, ModelUUID: s.Event.ModelUUID, Application: s.Event.App, Charm: charmName}
@@ -87,5 +91,6 @@ func (p *planner) planTraces() {
 		p.set("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", strings.TrimRight(url, "/")+"/v1/traces")
 		p.set("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf")
 		p.set("OTEL_SERVICE_NAME", charmName)
+		p.set("OTEL_TRACES_SAMPLE_RATIO", traceRatio)
 	}
 }

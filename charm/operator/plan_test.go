@@ -215,3 +215,17 @@ func TestOthersFollowTheAddress(t *testing.T) {
 		}
 	}
 }
+
+func TestTracesGoWhereTheRelationSays(t *testing.T) {
+	s := whole()
+	s.Relations = append(s.Relations, Relation{ID: "tracing:5", Endpoint: endpointTracing, App: "tempo", Theirs: relation.TracingAnswer{"otlp_http": "http://tempo:4318/"}.Bag()})
+	got := MakePlan(s).Environment
+	for name, want := range map[string]string{
+		"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://tempo:4318/v1/traces", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf",
+		"OTEL_SERVICE_NAME": charmName, "OTEL_TRACES_SAMPLE_RATIO": "0.1",
+	} {
+		if got[name] != want {
+			t.Errorf("%s is %q, not %q", name, got[name], want)
+		}
+	}
+}
