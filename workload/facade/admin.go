@@ -3,6 +3,7 @@ package facade
 import (
 	"context"
 	"encoding/json"
+	"sync/atomic"
 	"time"
 
 	"jimm/workload/estate"
@@ -24,6 +25,9 @@ type Admin struct {
 	logins Logins
 	cookie string
 	device *login.Device
+	// refused is why client credentials did not log in. Juju 4 then tries a session
+	// token, though it has none, and would wait for a person to log in.
+	refused atomic.Pointer[error]
 }
 
 // NewAdmin makes the Admin facade of a new connection, which was made with this
@@ -63,6 +67,9 @@ func (a *Admin) Handle(ctx context.Context, version int, method string, p json.R
 		if err := decode(p, &args); err != nil {
 			return nil, nil, err
 		}
+		if refused := a.refused.Load(); args.SessionToken == "" && refused != nil {
+			return nil, nil, login.Failed(*refused)
+		}
 		u, err := a.logins.VerifyToken(ctx, args.SessionToken)
 		if err != nil {
 			return nil, nil, err
@@ -75,6 +82,7 @@ func (a *Admin) Handle(ctx context.Context, version int, method string, p json.R
 		}
 		u, err := a.logins.ClientCredentials(ctx, args.ClientID, args.ClientSecret)
 		if err != nil {
+			a.refused.Store(&err)
 			return nil, nil, err
 		}
 		return nil, &u, nil

@@ -165,8 +165,8 @@ func (c *Connection) ServeRPC(ctx context.Context, r *rpc.Request) (any, error) 
 		return nil, err
 	}
 	result, err := c.serve(ctx, r)
-	if unwritten := ended(err); unwritten != nil {
-		return nil, unwritten
+	if unwritten := ended(err); unwritten != nil && !estate.Is(err, estate.CodeConnectionFailed) {
+		return nil, unwritten // an outage says more itself
 	}
 	return result, err
 }

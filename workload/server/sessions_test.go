@@ -413,3 +413,32 @@ func TestASessionThatIsRevokedEndsOnAllUnits(t *testing.T) {
 			robot.name: robot.closed, stays.name: stays.closed, staysToo.name: staysToo.closed, bossHere.name: bossHere.closed})
 	})
 }
+
+// Juju 4 tries its session token, which is empty if it has none, after any error
+// of a login by client credentials.
+func TestAClientWhoseCredentialsAreRefusedIsNotAskedToLogInAsAPerson(t *testing.T) {
+	h := newHouse(t)
+	token := h.logIn(h.units[0], "boss@example.com")
+	for _, path := range []string{"/api", "/model/" + jimmUUID + "/api"} {
+		c := h.dial(h.units[0], path, "robot at "+path)
+		try := func(token string) string {
+			return c.call("Admin", 4, "LoginWithSessionToken", map[string]string{"session-token": token}, nil)
+		}
+		if got := try(""); !strings.HasSuffix(got, "("+estate.CodeSessionTokenInvalid+")") {
+			t.Errorf("who has shown nothing is told %q", got)
+		}
+		got := c.call("Admin", 4, "LoginWithClientCredentials", map[string]string{"client-id": "robot", "client-secret": "wrong"}, nil)
+		if got != "invalid client id or client secret ("+estate.CodeUnauthorized+")" {
+			t.Errorf("wrong credentials are answered with %q", got)
+		}
+		if got := try(""); got != "invalid client id or client secret ("+login.CodeLoginFailed+")" {
+			t.Errorf("after that the client is told %q", got)
+		}
+		if got := try("old"); !strings.HasSuffix(got, "("+estate.CodeSessionTokenInvalid+")") {
+			t.Errorf("who has logged in once as a person is told %q", got)
+		}
+	}
+	c := h.dial(h.units[0], "/api", "a person")
+	_ = c.call("Admin", 4, "LoginWithClientCredentials", map[string]string{"client-id": "robot", "client-secret": "wrong"}, nil)
+	c.must("Admin", 4, "LoginWithSessionToken", map[string]string{"session-token": token}, nil)
+}
