@@ -24,7 +24,7 @@ type Logins interface {
 type Admin struct {
 	logins Logins
 	cookie string
-	device *login.Device
+	device atomic.Pointer[login.Device]
 	// refused is why client credentials did not log in. Juju 4 then tries a session
 	// token, though it has none, and would wait for a person to log in.
 	refused atomic.Pointer[error]
@@ -48,16 +48,18 @@ func (a *Admin) Handle(ctx context.Context, version int, method string, p json.R
 	}
 	switch method {
 	case "LoginDevice":
-		a.device, err = a.logins.StartDevice(ctx)
+		device, err := a.logins.StartDevice(ctx)
 		if err != nil {
 			return nil, nil, err
 		}
-		return deviceResult{UserCode: a.device.UserCode, VerificationURI: a.device.VerificationURI}, nil, nil
+		a.device.Store(device)
+		return deviceResult{UserCode: device.UserCode, VerificationURI: device.VerificationURI}, nil, nil
 	case "GetDeviceSessionToken":
-		if a.device == nil {
+		device := a.device.Load()
+		if device == nil {
 			return nil, nil, estate.Errorf(estate.CodeBadRequest, "no login by device has been started on this connection")
 		}
-		token, _, err := a.logins.AwaitDevice(ctx, a.device)
+		token, _, err := a.logins.AwaitDevice(ctx, device)
 		if err != nil {
 			return nil, nil, err
 		}
