@@ -246,11 +246,27 @@ func TestAFolderClosedToTheServerIsKeptElsewhere(t *testing.T) {
 		t.Errorf("the data are in %s", c.Dir())
 	}
 	mustStop(t, c)
+	gone := func(after string) {
+		t.Helper()
+		if _, err := os.Stat(c.Dir()); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("after %s, stat gives %v", after, err)
+		}
+	}
 	if err := Remove(dir); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(c.Dir()); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("after Remove, stat gives %v", err)
+	gone("Remove")
+
+	// The next cluster takes away what a test that was killed has left.
+	mustStop(t, mustStart(t, dir))
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	next := filepath.Join(closed, "next")
+	mustStop(t, mustStart(t, next))
+	gone("the start of the next")
+	if err := Remove(next); err != nil {
+		t.Fatal(err)
 	}
 }
 

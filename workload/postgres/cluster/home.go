@@ -27,6 +27,7 @@ const elsewhere = "/var/lib/jimm-clusters"
 //	data/     PostgreSQL's data folder
 //	password  of the superuser
 //	lock      held by the process that runs the cluster
+//	origin    the folder that it is in place of, if it is elsewhere
 type home struct {
 	dir string
 	// user is whom the server runs as; nil is the user of this process.
@@ -63,8 +64,12 @@ func openHome(dir string) (home, error) {
 			return home{}, err
 		}
 		if closed := h.closedParent(); closed != "" {
+			removeForsaken()
 			h.dir = elsewhereFor(dir)
 			if err := os.MkdirAll(h.dir, 0o755); err != nil {
+				return home{}, err
+			}
+			if err := os.WriteFile(filepath.Join(h.dir, "origin"), []byte(dir), 0o600); err != nil {
 				return home{}, err
 			}
 			if again := h.closedParent(); again != "" {
@@ -101,6 +106,29 @@ func (h home) checkContents() error {
 
 func elsewhereFor(dir string) string {
 	return filepath.Join(elsewhere, fmt.Sprintf("%x", sha256.Sum256([]byte(dir)))[:16])
+}
+
+// removeForsaken deletes the clusters elsewhere of temporary folders that are gone:
+// a test that was killed could not. Any other folder may only have been moved.
+func removeForsaken() {
+	entries, _ := os.ReadDir(elsewhere)
+	for _, e := range entries {
+		h := home{dir: filepath.Join(elsewhere, e.Name())}
+		origin, err := os.ReadFile(filepath.Join(h.dir, "origin"))
+		if err != nil || !strings.HasPrefix(string(origin), filepath.Clean(os.TempDir())+"/") {
+			continue
+		}
+		if _, err := os.Stat(string(origin)); !errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		lock, err := h.lock()
+		if err != nil {
+			continue // it runs
+		}
+		_ = h.stopOrphan(context.Background())
+		_ = os.RemoveAll(h.dir)
+		_ = lock.Close()
+	}
 }
 
 // Remove deletes the cluster of a folder, which must not be running.
