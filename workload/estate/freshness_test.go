@@ -35,7 +35,7 @@ type unit struct {
 func (w *world) unit(f estate.Freshness) *unit {
 	w.Helper()
 	store, err := postgres.Open(w.ctx, w.store.Pool().Config().ConnString(), postgres.Options{
-		Log: slog.New(slog.DiscardHandler), LeaseCheck: 200 * time.Millisecond,
+		Log: slog.New(slog.DiscardHandler), LeaseCheck: time.Second,
 	})
 	must(w.T, err)
 	e := &estate.Estate{

@@ -14,7 +14,7 @@ import (
 func TestLeasesOfTwoStoresExcludeEachOtherAndEndWithTheirSession(t *testing.T) {
 	dsn := cluster.ForTest(t).NewDatabase(t)
 	// Each names its session, so that it can be ended from elsewhere.
-	a, b := open(t, dsn, postgres.Options{LeaseCheck: 100 * time.Millisecond}), open(t, dsn, postgres.Options{LeaseCheck: 100 * time.Millisecond})
+	a, b := open(t, dsn, postgres.Options{}), open(t, dsn, postgres.Options{})
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	expect := func(l estate.Leases, lease string, want bool) {

@@ -62,7 +62,7 @@ func (w *world) reset(t *testing.T) {
 
 func open(t *testing.T, dsn string) *postgres.Store {
 	t.Helper()
-	s, err := postgres.Open(t.Context(), dsn, postgres.Options{LeaseCheck: 100 * time.Millisecond, Log: quiet})
+	s, err := postgres.Open(t.Context(), dsn, postgres.Options{Log: quiet})
 	if err != nil {
 		t.Fatal(err)
 	}
