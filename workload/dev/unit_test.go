@@ -82,7 +82,7 @@ func startUnit(t *testing.T, s *dev.Stack) *unit {
 		t.Fatal(err)
 	}
 	t.Cleanup(stop)
-	environ["JIMM_ADMINS"], environ["JIMM_CROSS_MODEL_QUERY_TIMEOUT"] = robot, "2s"
+	environ["JIMM_ADMINS"], environ["JIMM_CROSS_MODEL_QUERY_TIMEOUT"] = robot, "5s"
 	for range 5 {
 		u := &unit{address: freeAddress(t), internal: freeAddress(t), environ: environ, log: &journal{}}
 		environ["JIMM_DNS_NAME"], environ["JIMM_LISTEN_ADDR"], environ["JIMM_INTERNAL_LISTEN_ADDR"] = u.address, u.address, u.internal

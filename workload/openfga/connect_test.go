@@ -184,7 +184,7 @@ func TestAServerThatHangsIsGivenUp(t *testing.T) {
 		}
 	}))
 	defer listening.Close()
-	p := connect(t, openfga.Config{URL: listening.URL, StoreName: "slow", Timeout: 200 * time.Millisecond})
+	p := connect(t, openfga.Config{URL: listening.URL, StoreName: "slow", Timeout: time.Second})
 	close(hang)
 
 	alice, m := estate.User{Name: "alice@x"}, object("model:m")

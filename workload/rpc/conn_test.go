@@ -137,9 +137,9 @@ func TestSilentPeerIsTakenForDead(t *testing.T) {
 }
 
 func TestPeerThatOnlyPingsIsAlive(t *testing.T) {
-	conn, ws := pair(t, Options{IdleTimeout: 200 * time.Millisecond})
+	conn, ws := pair(t, Options{IdleTimeout: 2 * time.Second})
 	go func() {
-		deadline := time.Now().Add(600 * time.Millisecond)
+		deadline := time.Now().Add(5 * time.Second)
 		for tick := time.NewTicker(20 * time.Millisecond); time.Now().Before(deadline); <-tick.C {
 			if ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(time.Second)) != nil {
 				return
