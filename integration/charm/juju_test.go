@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -73,15 +74,22 @@ func TestRealJujuDeploysTheCharm(t *testing.T) {
 	// A unit of a machine hears nothing from Pebble: what JIMM comes to by itself, the
 	// charm sees at the next update-status, else in five minutes.
 	j.run("model-config", "update-status-hook-interval=1m")
-	j.run("deploy", jimm, "jimm", "--to", "0")
-	j.run("deploy", standin, "services", "--to", "0", "--config", "backend="+backend)
-	for _, endpoints := range []string{"database", "openfga", "oauth", "ingress", "receive-ca-cert:send-ca-cert"} {
-		ours, theirs, found := strings.Cut(endpoints, ":")
-		if !found {
-			theirs = ours
-		}
-		j.run("integrate", "jimm:"+ours, "services:"+theirs)
+	bundle := filepath.Join(s.dir, "bundle.yaml")
+	if err := os.WriteFile(bundle, fmt.Appendf(nil, `machines: {"0": {}}
+applications:
+  jimm: {charm: %s, num_units: 1, to: ["0"]}
+  services: {charm: %s, num_units: 1, to: ["0"], options: {backend: %q}}
+relations:
+- [jimm:database, services:database]
+- [jimm:openfga, services:openfga]
+- [jimm:vault, services:vault-kv]
+- [jimm:oauth, services:oauth]
+- [jimm:ingress, services:ingress]
+- [jimm:receive-ca-cert, services:send-ca-cert]
+`, jimm, standin, backend), 0o600); err != nil {
+		t.Fatal(err)
 	}
+	j.run("deploy", bundle, "--map-machines=existing")
 	j.status("active", "ready at https://"+s.traefik.Host)
 	info := j.action("get-login-info")
 	user := s.logsIn(info["login"])
@@ -162,6 +170,9 @@ func (s *services) usesAController(j *juju, user *person, keys string) {
 		return err
 	})
 	jaas.says("controllers", "blue")
+	if kept, err := s.stack.VaultSecrets(s.t.Context(), vaultMount, "controllers/"); err != nil || !slices.Contains(kept, blue.UUID) {
+		s.t.Errorf("Vault has the passwords of %q, %v: not of %s", kept, err, blue.UUID)
+	}
 	user.says("add-model hello", "")
 	user.says("models", "hello")
 	charm, err := lab.Charm(s.dir, "tea", lab.CharmOptions{})
@@ -299,6 +310,7 @@ provides:
   database: {interface: postgresql_client}
   openfga: {interface: openfga}
   oauth: {interface: oauth}
+  vault-kv: {interface: vault-kv}
   ingress: {interface: ingress}
   ingress-per-unit: {interface: ingress_per_unit}
   send-ca-cert: {interface: certificate_transfer}
@@ -312,7 +324,8 @@ provides:
 }
 
 // serveBackend does for the charm what it asks for, and gives the URL. Requests
-// for JIMM go to its pod: on a machine the unit's own address is another.
+// for JIMM go to its pod, and Vault lets that in: on a machine the unit's own
+// address is another.
 func (s *services) serveBackend(pod *pods.Pod) string {
 	l := s.listen()
 	answer := func(do func(ctx context.Context, decode func(any) error) (any, error)) http.HandlerFunc {
@@ -337,7 +350,8 @@ func (s *services) serveBackend(pod *pods.Pod) string {
 	mux := http.NewServeMux()
 	mux.Handle("/facts", answer(func(context.Context, func(any) error) (any, error) {
 		return map[string]string{
-			"Postgres": s.pg.Endpoint, "OpenFGA": s.fga.URL, "Token": s.fga.Token, "Issuer": s.oauth.Issuer, "Ingress": "https://" + s.traefik.Host, "CA": s.ca.CA(),
+			"Postgres": s.pg.Endpoint, "OpenFGA": s.fga.URL, "Token": s.fga.Token, "Issuer": s.oauth.Issuer, "Introspection": s.oauth.Introspection,
+			"Vault": s.vault.URL, "Ingress": "https://" + s.traefik.Host, "CA": s.ca.CA(),
 		}, nil
 	}))
 	mux.Handle("/user", text(func(ctx context.Context, user string) (any, error) { return s.pg.User(ctx, "", user) }))
@@ -350,6 +364,16 @@ func (s *services) serveBackend(pod *pods.Pod) string {
 		}
 		id, secret, err := s.oauth.Register(ctx, "", request)
 		return []string{id, secret}, err
+	}))
+	mux.Handle("/role", answer(func(ctx context.Context, decode func(any) error) (any, error) {
+		var asked struct {
+			Mount, Unit string
+			Has         relation.VaultRole
+		}
+		if err := decode(&asked); err != nil {
+			return nil, err
+		}
+		return s.vault.Role(ctx, asked.Mount, asked.Unit, []string{pod.Address + "/32"}, asked.Has)
 	}))
 	mux.Handle("/route", answer(func(_ context.Context, decode func(any) error) (any, error) {
 		var route struct {

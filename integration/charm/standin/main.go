@@ -22,7 +22,7 @@ import (
 
 // Facts are what the test tells.
 type facts struct {
-	Postgres, OpenFGA, Token, Issuer, Ingress, CA string
+	Postgres, OpenFGA, Token, Issuer, Introspection, Vault, Ingress, CA string
 }
 
 func main() {
@@ -67,10 +67,13 @@ func run(ctx context.Context) error {
 		(&provider.OpenFGA{URL: f.OpenFGA, Token: f.Token, Store: func(ctx context.Context, name string) (id string, err error) {
 			return id, b.ask(ctx, "store", name, &id)
 		}}).Handle,
-		(&provider.OAuth{Issuer: f.Issuer, Register: func(ctx context.Context, _ string, request relation.OAuthRequest) (id, secret string, err error) {
+		(&provider.OAuth{Issuer: f.Issuer, Introspection: f.Introspection, Register: func(ctx context.Context, _ string, request relation.OAuthRequest) (id, secret string, err error) {
 			var client [2]string
 			err = b.ask(ctx, "register", request, &client)
 			return client[0], client[1], err
+		}}).Handle,
+		(&provider.Vault{URL: f.Vault, CA: f.CA, Role: func(ctx context.Context, mount, unit string, _ []string, has relation.VaultRole) (role relation.VaultRole, err error) {
+			return role, b.ask(ctx, "role", map[string]any{"Mount": mount, "Unit": unit, "Has": has}, &role)
 		}}).Handle,
 		(&provider.Ingress{Scheme: "https", Host: host, Route: func(ctx context.Context, prefix string, request relation.IngressRequest, _ []relation.IngressUnit) error {
 			return b.ask(ctx, "route", map[string]any{"Prefix": prefix, "Request": request}, nil)
