@@ -35,6 +35,12 @@ func (o *OAuth) Handle(ctx context.Context, tools hook.Tools, event hook.Event) 
 		}
 		answer.ClientID, answer.ClientSecret = ours.ClientID, ours.ClientSecret
 		if ours.Issuer == "" || event.Name != "oauth-relation-changed" || event.Relation != l.id {
+			// Juju 4.1 drops the grant of a secret that comes in the hook that makes it.
+			if ours.ClientSecret != "" {
+				if err := l.grant(ctx, ours.ClientSecret); err != nil {
+					return err
+				}
+			}
 			return l.answer(ctx, answer.Bag())
 		}
 		if bag, err = l.theirs(ctx); err != nil {

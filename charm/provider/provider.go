@@ -120,10 +120,13 @@ func (l link) secret(ctx context.Context, label string, content relation.Bag) (s
 			}
 		}
 	}
-	if _, err := l.tools.Run(ctx, "secret-grant", nil, id, "-r", l.id); err != nil {
-		return "", err
-	}
-	return id, nil
+	return id, l.grant(ctx, id)
+}
+
+// grant lets the other side read a secret.
+func (l link) grant(ctx context.Context, id string) error {
+	_, err := l.tools.Run(ctx, "secret-grant", nil, id, "-r", l.id)
+	return err
 }
 
 func (l link) number() string {
