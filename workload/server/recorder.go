@@ -27,19 +27,19 @@ type recorder struct {
 
 // Record implements gateway.Recorder. When the audit log does not keep up it
 // waits: overload slows callers down, nothing is dropped. Of what is asked by
-// those who have not logged in, only so much is written.
+// those who have not logged in, only so much is written; the rest is refused like
+// all other requests while nothing can be written.
 func (r *recorder) Record(ctx context.Context, e estate.AuditEvent) error {
 	if e.Address == "" {
 		e.Address = estate.CallerOf(ctx).Address
 	}
-	if e.User == "" && !r.strangers.admit(e) {
-		return nil
+	var err error
+	switch {
+	case e.User != "" || r.strangers.admit(e):
+		err = r.trail.RecordRaw(ctx, e)
+	case !e.IsResponse:
+		err = r.trail.Ready(ctx)
 	}
-	return r.write(ctx, e)
-}
-
-func (r *recorder) write(ctx context.Context, e estate.AuditEvent) error {
-	err := r.trail.RecordRaw(ctx, e)
 	if err != nil && e.Facade == "Admin" && (e.Method == "LoginDevice" || e.Method == "GetDeviceSessionToken") {
 		err = login.Failed(err)
 	}
@@ -212,6 +212,6 @@ func (r *recorder) count(ctx context.Context) {
 			Time: time.Now(), Facade: "Audit", Method: "LeftOut", Address: address, IsResponse: true, // to what they asked
 			Params: fmt.Appendf(nil, `{"events":%d}`, of.leftOut),
 		}
-		_ = r.write(ctx, e)
+		_ = r.trail.RecordRaw(ctx, e) // a reply is always taken
 	}
 }

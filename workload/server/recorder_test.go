@@ -10,9 +10,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"jimm/workload/audit"
 	"jimm/workload/estate"
+	"jimm/workload/login"
 )
 
 // kept is a sink that keeps all in memory.
@@ -70,6 +72,33 @@ func TestStrangersCannotFloodTheAuditLog(t *testing.T) {
 	}
 	if fmt.Sprint(counts) != fmt.Sprint(want) {
 		t.Errorf("recorded are %v, want %v", counts, want)
+	}
+}
+
+// broken is a sink that takes nothing.
+type broken struct{}
+
+func (broken) SaveAuditEvents(context.Context, []estate.AuditEvent) error {
+	return &estate.Error{Code: estate.CodeConnectionFailed, Message: "the database is away"}
+}
+
+func TestAFloodOfStrangersIsRefusedWhileNothingCanBeAudited(t *testing.T) {
+	trail := audit.New(broken{}, audit.Options{MaxWait: 100 * time.Millisecond})
+	t.Cleanup(func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		_ = trail.Close(ctx)
+	})
+	r := &recorder{trail: trail, log: slog.New(slog.DiscardHandler)}
+	var err error
+	for began := time.Now(); err == nil && time.Since(began) < 30*time.Second; time.Sleep(10 * time.Millisecond) {
+		err = r.Record(t.Context(), estate.AuditEvent{Facade: "Admin", Method: "LoginDevice", Address: "192.0.2.1"})
+	}
+	for range 2 * strangerRequests {
+		if !errors.Is(err, audit.ErrBehind) || estate.CodeOf(err) != login.CodeLoginFailed {
+			t.Fatalf("a request is answered with %v", err)
+		}
+		err = r.Record(t.Context(), estate.AuditEvent{Facade: "Admin", Method: "LoginDevice", Address: "192.0.2.1"})
 	}
 }
 
