@@ -38,3 +38,41 @@ func (t *Transfer) record(r *http.Request, about target, request authorized) (en
 		_ = t.config.Recorder.Record(ctx, e) // a reply is always taken, and the client has it
 	}, nil
 }
+
+// record takes a request to the audit log.
+func (s *session) record(id uint64, facade string, version int, object, method string, raw json.RawMessage) error {
+	if s.g.Recorder == nil {
+		return nil
+	}
+	user, model := s.names()
+	return s.g.Recorder.Record(s.ctx, estate.AuditEvent{
+		Time: s.g.Now(), ConversationID: s.conversation, MessageID: id,
+		Facade: facade, Method: method, Version: version, ObjectID: object,
+		User: user, Model: s.modelUUID, ModelName: model, Params: raw,
+	})
+}
+
+// recordReply takes a reply to the audit log.
+func (s *session) recordReply(id uint64, facade string, version int, object, method, errText, code string) error {
+	if s.g.Recorder == nil {
+		return nil
+	}
+	user, model := s.names()
+	return s.g.Recorder.Record(s.ctx, estate.AuditEvent{
+		Time: s.g.Now(), ConversationID: s.conversation, MessageID: id,
+		Facade: facade, Method: method, Version: version, ObjectID: object,
+		User: user, Model: s.modelUUID, ModelName: model, IsResponse: true, Error: errText, ErrorCode: code,
+	})
+}
+
+// finished says how a request that was forwarded has ended; its error takes the
+// place of the reply.
+func (s *session) finished(c *call, errText, code string) (unwritten error) {
+	if c.audit {
+		unwritten = s.recordReply(c.id, c.facade, c.version, c.object, c.method, errText, code)
+	}
+	if c.replied != nil {
+		c.replied(code)
+	}
+	return unwritten
+}
