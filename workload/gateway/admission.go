@@ -68,20 +68,21 @@ func (s *session) admin(req *rpc.Request) {
 		_ = s.client.WriteJSON(reply) // the reader sees that the client is gone
 		return
 	}
-	unwritten := s.recordReply(req.RequestID, req.Type, req.Version, req.ID, req.Method, "", "")
-	if user == nil {
-		if unwritten != nil {
-			_ = rpc.WriteError(s.client, req.RequestID, unwritten)
-			return
+	if unwritten := s.recordReply(req.RequestID, req.Type, req.Version, req.ID, req.Method, "", ""); unwritten != nil {
+		_ = rpc.WriteError(s.client, req.RequestID, unwritten)
+		if user != nil { // who believes not to be logged in is not
+			s.client.CloseWith(websocket.CloseTryAgainLater, "the login cannot be recorded")
 		}
-		if result == nil {
-			result = struct{}{}
-		}
-		_ = s.reply(req.RequestID, result)
+		return
 	}
+	if result == nil {
+		result = struct{}{}
+	}
+	_ = s.reply(req.RequestID, result)
 }
 
-// admit returns a user, with the reply sent, for a completed login.
+// admit does what an Admin request asks for; it returns a user for a completed
+// login.
 func (s *session) admit(ctx context.Context, req *rpc.Request) (any, *estate.User, error) {
 	result, user, err := s.admission.Handle(ctx, req.Version, req.Method, req.Params)
 	if err == nil && user == nil {
@@ -143,5 +144,5 @@ func (s *session) admit(ctx context.Context, req *rpc.Request) (any, *estate.Use
 	s.mu.Unlock()
 	s.client.SetMaxFrame(s.maxFrame())
 	s.tasks.Go(func() { s.pump(primary) })
-	return nil, user, s.reply(req.RequestID, login)
+	return login, user, nil
 }

@@ -828,6 +828,14 @@ func TestARequestThatCannotBeRecordedIsNotPassedOn(t *testing.T) {
 		}
 		return estate.Errorf(estate.CodeConnectionFailed, "how it ended is not written")
 	})
+	newcomer = dial(t, url+"/model/"+modelUUID+"/api")
+	err = newcomer.Call(t.Context(), "Admin", 4, "", "LoginWithSessionToken", map[string]string{"session-token": "good"}, nil)
+	wantError(t, err, estate.CodeConnectionFailed, "how it ended is not written")
+	select {
+	case <-newcomer.Done():
+	case <-time.After(30 * time.Second):
+		t.Error("who is told that the login failed is logged in")
+	}
 	for _, method := range []string{"Echo.Echo", "Application.Deploy"} { // the second with a wider token
 		facade, method, _ := strings.Cut(method, ".")
 		wantError(t, client.Call(t.Context(), facade, 1, "", method, nil, nil), estate.CodeConnectionFailed, "how it ended is not written")
