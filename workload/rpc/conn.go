@@ -148,7 +148,8 @@ func (c *Conn) Ask() (enough func()) {
 		return func() {}
 	}
 	stop := make(chan struct{})
-	go func() {
+	var asking sync.WaitGroup
+	asking.Go(func() {
 		ticker := time.NewTicker(c.idle / 3)
 		defer ticker.Stop()
 		for {
@@ -161,8 +162,8 @@ func (c *Conn) Ask() (enough func()) {
 				return // the reader sees that the peer is gone
 			}
 		}
-	}()
-	return sync.OnceFunc(func() { close(stop) })
+	})
+	return sync.OnceFunc(func() { close(stop); asking.Wait() })
 }
 
 // StopReading makes ReadFrame return ErrStopped, for good: no further message,
