@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	mathrand "math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -202,20 +204,20 @@ func (s *Stack) open() error {
 			s.state.Secrets[name] = (rand.Text() + rand.Text())[:cipherKey]
 		}
 	}
+	s.ports = maps.Clone(s.state.Ports)
 	for i, name := range []string{"dex", "hydra", "signin"} {
 		switch {
 		case s.options.Port != 0:
-			s.state.Ports[name] = s.options.Port + i
-		case s.state.Ports[name] == 0:
-			s.state.Ports[name] = s.freePort()
+			s.ports[name] = s.options.Port + i
+		case s.ports[name] == 0:
+			s.ports[name] = s.freePort()
 		}
 	}
-	s.ports = map[string]int{}
-	for name, port := range s.state.Ports {
+	s.state.Ports = maps.Clone(s.ports)
+	for name, port := range s.ports {
 		if !s.isFree(port) {
 			return fmt.Errorf("cannot start %s: port %d is taken, and is part of a name that must not change", name, port)
 		}
-		s.ports[name] = port
 	}
 	for _, name := range []string{"openfga", "openfga grpc", "vault", "kratos", "kratos admin", "hydra admin"} {
 		s.ports[name] = s.freePort()
@@ -256,12 +258,14 @@ func (s *Stack) writeConfig(name string, config any) (string, error) {
 	return file, os.WriteFile(file, append(b, '\n'), 0o600)
 }
 
-// freePort finds a port that nobody listens on, below those that the kernel gives
-// to outgoing connections: a service that is started again finds it free.
+// freePort finds a port that nobody listens on and no service of ours will, below
+// those that the kernel gives to outgoing connections: a service that is started
+// again finds it free.
 func (s *Stack) freePort() int {
 	const first, count = 20_000, 12_000
 	for {
-		if port := first + mathrand.IntN(count); s.isFree(port) {
+		port := first + mathrand.IntN(count)
+		if !slices.Contains(slices.Collect(maps.Values(s.ports)), port) && s.isFree(port) {
 			return port
 		}
 	}
