@@ -18,7 +18,7 @@ import (
 )
 
 // completionTime is how long the shell waits for names from JAAS.
-const completionTime = 3 * time.Second
+var completionTime = 3 * time.Second
 
 // nameList lists what an argument may be.
 type nameList func(ctx context.Context) []string

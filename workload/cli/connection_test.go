@@ -1,7 +1,6 @@
 package cli_test
 
 import (
-	"net"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -128,12 +127,7 @@ func TestAServerThatCannotBeReachedOrTrusted(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener.Close()
-	move(listener.Addr().String())
+	move("127.0.0.1:1")
 	sh.fails(cli.ExitUnreachable, `connection refused; see that this machine reaches it, "jimmctl doctor" tells`, "jaas controllers")
 
 	untrusted := httptest.NewTLSServer(nil)

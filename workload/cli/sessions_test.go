@@ -14,7 +14,7 @@ func TestSessionsAreListed(t *testing.T) {
 	now := time.Now()
 	s.answers["ListSessions"] = map[string]any{"sessions": []any{map[string]any{
 		"id": strings.Repeat("ab", 16), "user-tag": "user-alice@example.com", "kind": "device", "client": "juju 4.1.0", "address": "10.0.0.1",
-		"started": now.Add(-90 * time.Minute), "last-used": now.Add(-10 * time.Minute), "expires": now.Add(4*time.Hour + 30*time.Minute + time.Second), "current": true,
+		"started": now.Add(-90 * time.Minute), "last-used": now.Add(-10 * time.Minute), "expires": now.Add(4*time.Hour + 30*time.Minute + 59*time.Second), "current": true,
 	}, map[string]any{
 		"id": strings.Repeat("cd", 16), "user-tag": "user-bob@example.com", "kind": "browser", "client": "", "address": "::1",
 		"started": now, "last-used": now, "expires": now.Add(72*time.Hour + time.Minute),
