@@ -57,7 +57,10 @@ func TestGroupsAreLookedAt(t *testing.T) {
 	refuse := func(code codes.Code) standin.Answer {
 		return func(context.Context, string) ([]proto.Message, error) { return nil, status.Error(code, "not you") }
 	}
-	const fix = "see that hook-service runs at JIMM_IDP_HOOK_SERVICE_ADDRESS"
+	const (
+		fix  = "see that hook-service runs at JIMM_IDP_HOOK_SERVICE_ADDRESS"
+		late = "deadline exceeded"
+	)
 	for _, test := range []struct {
 		name    string
 		answer  standin.Answer
@@ -74,7 +77,7 @@ func TestGroupsAreLookedAt(t *testing.T) {
 		{"the issuer is not there", nil, func(c *config.Config) { c.Issuer = "http://127.0.0.1:1" }, doctor.Failed, "no token for it"},
 		{"it has no TLS", nil, func(c *config.Config) { c.HookService.Plain = false }, doctor.Failed, "Unavailable"},
 		{"nobody is there", nil, func(c *config.Config) { c.HookService.Address = "127.0.0.1:1" }, doctor.Failed, "connection refused"},
-		{"who is there says nothing", nil, func(c *config.Config) { c.HookService.Address = mute.Addr().String() }, doctor.Failed, "deadline exceeded"},
+		{"who is there says nothing", nil, func(c *config.Config) { c.HookService.Address = mute.Addr().String() }, doctor.Failed, late},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			service.Set(test.answer)
@@ -86,6 +89,10 @@ func TestGroupsAreLookedAt(t *testing.T) {
 			// Less than a look-up may take, and more.
 			for _, timeout := range []time.Duration{4 * time.Second, 20 * time.Second} {
 				f := look(t, c, timeout)
+				// A machine that stands still is as late as who says nothing.
+				for deadline := time.Now().Add(time.Minute); test.detail != late && strings.Contains(f.Detail, late) && time.Now().Before(deadline); {
+					f = look(t, c, timeout)
+				}
 				if f.Verdict != test.verdict || !strings.Contains(f.Detail, test.detail) || strings.HasPrefix(f.Fix, fix) != (test.verdict == doctor.Failed) {
 					t.Errorf("within %v it finds %+v", timeout, f)
 				}
