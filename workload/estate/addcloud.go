@@ -2,6 +2,7 @@ package estate
 
 import (
 	"context"
+	"slices"
 
 	"github.com/juju/names/v6"
 
@@ -117,6 +118,21 @@ func (e *Estate) addCloudTo(ctx context.Context, u User, c Controller, args para
 	return e.importClouds(ctx, c, clouds)
 }
 
+// controllersServing returns the UUIDs of the controllers that serve a cloud.
+func (e *Estate) controllersServing(ctx context.Context, cloud string) ([]string, error) {
+	regions, err := e.Store.RegionControllers(ctx, cloud, "")
+	if err != nil {
+		return nil, err
+	}
+	var uuids []string
+	for _, r := range regions {
+		if !slices.Contains(uuids, r.ControllerUUID) {
+			uuids = append(uuids, r.ControllerUUID)
+		}
+	}
+	return uuids, nil
+}
+
 // RemoveCloud removes a cloud from all controllers that serve it. Needs
 // administrator of the cloud. A controller refuses while models use it.
 func (e *Estate) RemoveCloud(ctx context.Context, u User, name string) error {
@@ -126,17 +142,12 @@ func (e *Estate) RemoveCloud(ctx context.Context, u User, name string) error {
 	if err := e.require(ctx, u, Administrator, Object{KindCloud, name}); err != nil {
 		return err
 	}
-	serving, err := e.Store.RegionControllers(ctx, name, "")
+	serving, err := e.controllersServing(ctx, name)
 	if err != nil {
 		return err
 	}
-	done := map[string]bool{}
-	for _, s := range serving {
-		if done[s.ControllerUUID] {
-			continue
-		}
-		done[s.ControllerUUID] = true
-		c, err := e.Store.Controller(ctx, s.ControllerUUID)
+	for _, uuid := range serving {
+		c, err := e.Store.Controller(ctx, uuid)
 		if err != nil {
 			return err
 		}
@@ -154,15 +165,11 @@ func (e *Estate) RemoveCloudFromController(ctx context.Context, u User, controll
 	if err != nil {
 		return err
 	}
-	served, err := e.Store.RegionControllers(ctx, cloud, "")
+	serving, err := e.controllersServing(ctx, cloud)
 	if err != nil {
 		return err
 	}
-	here := false
-	for _, s := range served {
-		here = here || s.ControllerUUID == c.UUID
-	}
-	if !here {
+	if !slices.Contains(serving, c.UUID) {
 		return Errorf(CodeNotFound, "controller %q has no cloud %q", c.Name, clip(cloud))
 	}
 	if err := e.removeCloudFrom(ctx, u, c, cloud); err != nil {

@@ -252,17 +252,12 @@ func (e *Estate) RevokeCredential(ctx context.Context, u User, tag names.CloudCr
 	if len(models) > 0 && !force {
 		return Errorf(CodeStillAlive, "cannot revoke credential %q: %d models use it", c.Name, len(models))
 	}
-	serving, err := e.Store.RegionControllers(ctx, c.Cloud, "")
+	serving, err := e.controllersServing(ctx, c.Cloud)
 	if err != nil {
 		return err
 	}
-	done := map[string]bool{}
-	for _, s := range serving {
-		if done[s.ControllerUUID] {
-			continue
-		}
-		done[s.ControllerUUID] = true
-		if err := e.revokeOn(ctx, s.ControllerUUID, c, force); err != nil {
+	for _, uuid := range serving {
+		if err := e.revokeOn(ctx, uuid, c, force); err != nil {
 			return err
 		}
 	}

@@ -86,32 +86,24 @@ func (p *peer) callModelInfo(ctx context.Context, version int, uuid string) (par
 			return params.ModelInfo{}, err
 		}
 		result, err := one(p, name, results.Results)
-		if err == nil {
-			err = paramsError(result.Error)
-		}
-		if err == nil && result.Result == nil {
-			err = badReply(p.controller, name, errors.New("the result is empty"))
-		}
 		if err != nil {
 			return params.ModelInfo{}, err
 		}
-		return *result.Result, nil
+		return present(p, name, result.Result, result.Error)
 	}
 	var results params.ModelInfoResultsLegacy
 	if err := p.Call(ctx, call, entity(uuid), &results); err != nil {
 		return params.ModelInfo{}, err
 	}
 	result, err := one(p, name, results.Results)
-	if err == nil {
-		err = paramsError(result.Error)
-	}
-	if err == nil && result.Result == nil {
-		err = badReply(p.controller, name, errors.New("the result is empty"))
-	}
 	if err != nil {
 		return params.ModelInfo{}, err
 	}
-	return p.modelInfo(*result.Result)
+	info, err := present(p, name, result.Result, result.Error)
+	if err != nil {
+		return params.ModelInfo{}, err
+	}
+	return p.modelInfo(info)
 }
 
 // ModelStatus implements estate.Peer. CodeModelNotFound if the controller has

@@ -393,6 +393,18 @@ func one[T any](p *peer, call string, results []T) (T, error) {
 	return results[0], nil
 }
 
+// present returns what a result is, unless the controller has refused.
+func present[T any](p *peer, call string, result *T, refused *params.Error) (T, error) {
+	var none T
+	switch {
+	case refused != nil:
+		return none, paramsError(refused)
+	case result == nil:
+		return none, badReply(p.controller, call, errors.New("the result is empty"))
+	}
+	return *result, nil
+}
+
 // version returns the version of a facade that a call speaks.
 func (p *peer) version(facade string, least, most int) (int, error) {
 	v := p.bestVersion(facade, most)
