@@ -43,6 +43,8 @@ type Cluster struct {
 	port     int
 	password string
 	lock     *os.File
+	// kept keeps the port ours, also while no server listens on it.
+	kept     *os.File
 	server   *server
 	programs programs
 	options  Options
@@ -71,7 +73,7 @@ func Start(ctx context.Context, opts Options) (_ *Cluster, err error) {
 	c := &Cluster{home: h, lock: lock, options: opts}
 	defer func() {
 		if err != nil {
-			_ = lock.Close()
+			c.letGo()
 		}
 	}()
 	if c.programs, err = findPrograms(h.version()); err != nil {
@@ -93,16 +95,18 @@ func Start(ctx context.Context, opts Options) (_ *Cluster, err error) {
 }
 
 // launch starts the server and waits until it answers. A start can fail for
-// reasons that pass: another process took the port, or backends of a server
-// that was killed have not noticed yet.
+// reasons that pass, such as backends of a server that was killed that have not
+// noticed yet.
 func (c *Cluster) launch(ctx context.Context) error {
 	const attempts = 5
 	for attempt := 1; ; attempt++ {
-		port, err := freePort()
-		if err != nil {
+		if c.kept != nil {
+			_ = c.kept.Close()
+		}
+		var err error
+		if c.kept, c.port, err = keepPort(); err != nil {
 			return fmt.Errorf("cannot start PostgreSQL: %w", err)
 		}
-		c.port = port
 		err = c.serve(ctx)
 		if err == nil {
 			return nil
@@ -187,8 +191,16 @@ func (c *Cluster) exec(ctx context.Context, sql string) error {
 
 // Stop ends all sessions, shuts the server down and waits for it.
 func (c *Cluster) Stop() error {
-	defer c.lock.Close()
+	defer c.letGo()
 	return c.server.stop(unix.SIGINT)
+}
+
+// letGo gives the folder and the port to others.
+func (c *Cluster) letGo() {
+	_ = c.lock.Close()
+	if c.kept != nil {
+		_ = c.kept.Close()
+	}
 }
 
 // Down ends the server, for tests of what others do without it: in order, or as
@@ -216,15 +228,17 @@ func (c *Cluster) Freeze() error { return c.signal(unix.SIGSTOP) }
 func (c *Cluster) Thaw() error { return c.signal(unix.SIGCONT) }
 
 func (c *Cluster) signal(sig syscall.Signal) error {
-	// The one that makes new ones first.
+	// The one that makes new ones first; it may be about to make one.
 	all := []int{c.server.process.Pid}
-	others, err := c.home.processes()
-	if err != nil {
-		return err
-	}
-	for _, pid := range append(all, others...) {
-		if err := unix.Kill(pid, sig); err != nil && !errors.Is(err, unix.ESRCH) {
-			return fmt.Errorf("cannot send %v to PostgreSQL: %w", sig, err)
+	for range 2 {
+		others, err := c.home.processes()
+		if err != nil {
+			return err
+		}
+		for _, pid := range append(all, others...) {
+			if err := unix.Kill(pid, sig); err != nil && !errors.Is(err, unix.ESRCH) {
+				return fmt.Errorf("cannot send %v to PostgreSQL: %w", sig, err)
+			}
 		}
 	}
 	return nil

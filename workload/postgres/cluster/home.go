@@ -66,7 +66,14 @@ func openHome(dir string) (home, error) {
 		if closed := h.closedParent(); closed != "" {
 			removeForsaken()
 			h.dir = elsewhereFor(dir)
-			if err := os.MkdirAll(h.dir, 0o755); err != nil {
+			err := os.MkdirAll(h.dir, 0o755)
+			for range 10 { // another process may remove the empty folder above it
+				if !errors.Is(err, os.ErrNotExist) {
+					break
+				}
+				err = os.MkdirAll(h.dir, 0o755)
+			}
+			if err != nil {
 				return home{}, err
 			}
 			if err := os.WriteFile(filepath.Join(h.dir, "origin"), []byte(dir), 0o600); err != nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"runtime"
 	"strconv"
@@ -119,13 +118,28 @@ func (s *server) removeSockets() {
 	}
 }
 
-func freePort() (int, error) {
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
+// keepPort finds a free port, which the kernel gives to nobody while the file is
+// open: it belongs to a socket that does not listen. PostgreSQL, which asks for it
+// by number and says that it may be in use (SO_REUSEADDR), gets it all the same.
+func keepPort() (*os.File, int, error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return 0, err
+		return nil, 0, fmt.Errorf("cannot make a socket: %w", err)
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	kept := os.NewFile(uintptr(fd), "port")
+	err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+	if err == nil {
+		err = unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})
+	}
+	var address unix.Sockaddr
+	if err == nil {
+		address, err = unix.Getsockname(fd)
+	}
+	if err != nil {
+		_ = kept.Close()
+		return nil, 0, fmt.Errorf("cannot find a free port: %w", err)
+	}
+	return kept, address.(*unix.SockaddrInet4).Port, nil
 }
 
 // tail keeps the end of a log, for error messages.
