@@ -17,12 +17,20 @@ import (
 	"jimm/workload/sim"
 )
 
-// quick keeps up so closely that tests need not wait.
+// quick keeps up so closely that tests need not wait. What a controller may take
+// is the default: a busy machine is not a dead controller.
 var quick = estate.Freshness{
 	Fast: 50 * time.Millisecond, Watched: 100 * time.Millisecond, Slow: 200 * time.Millisecond,
-	Reconcile: time.Second, Settle: 100 * time.Millisecond,
-	Probe: 100 * time.Millisecond, Timeout: 500 * time.Millisecond,
+	Reconcile: time.Second, Settle: 100 * time.Millisecond, Probe: 100 * time.Millisecond,
 	Retry: 20 * time.Millisecond, Share: 50 * time.Millisecond, Access: 100 * time.Millisecond,
+}
+
+// announced is quick, but finds nothing in OpenFGA by itself: what it hears of access
+// it is told of.
+func announced() estate.Freshness {
+	f := quick
+	f.Access = time.Hour
+	return f
 }
 
 // unit is one of several processes of an estate.
@@ -34,9 +42,7 @@ type unit struct {
 // unit starts another process on the same database and OpenFGA.
 func (w *world) unit(f estate.Freshness) *unit {
 	w.Helper()
-	store, err := postgres.Open(w.ctx, w.store.Pool().Config().ConnString(), postgres.Options{
-		Log: slog.New(slog.DiscardHandler), LeaseCheck: time.Second,
-	})
+	store, err := postgres.Open(w.ctx, w.store.Pool().Config().ConnString(), postgres.Options{Log: slog.New(slog.DiscardHandler)})
 	must(w.T, err)
 	e := &estate.Estate{
 		Store: store, Permissions: estate.Announce(w.Permissions, store), Secrets: w.Secrets, Peers: w.Peers,
@@ -61,10 +67,9 @@ func (w *world) watch(u *unit, user estate.User) *estate.ModelWatcher {
 }
 
 // until asks a watcher until it has told of a model what is wanted.
-func (w *world) until(watcher *estate.ModelWatcher, what, uuid string, wanted func(params.ModelAbstract) bool) time.Duration {
+func (w *world) until(watcher *estate.ModelWatcher, what, uuid string, wanted func(params.ModelAbstract) bool) {
 	w.Helper()
-	start := time.Now()
-	ctx, cancel := context.WithTimeout(w.ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(w.ctx, time.Minute)
 	defer cancel()
 	for {
 		models, err := watcher.Next(ctx)
@@ -73,7 +78,7 @@ func (w *world) until(watcher *estate.ModelWatcher, what, uuid string, wanted fu
 		}
 		for _, m := range models {
 			if m.UUID == uuid && wanted(m) {
-				return time.Since(start)
+				return
 			}
 		}
 	}
@@ -135,7 +140,7 @@ func TestOneUnitAsksAControllerForAll(t *testing.T) {
 		c.Faults().Clear()
 	}
 	slow := quick
-	slow.Fast, slow.Slow, slow.Watched = time.Second, time.Second, time.Second
+	slow.Fast, slow.Slow, slow.Watched, slow.Reconcile = time.Minute, time.Minute, time.Minute, time.Minute
 	units := []*unit{w.unit(slow), w.unit(slow)}
 	eventually(t, "it was asked", func() bool { return w.sims["c41"].Faults().Calls("ModelManager.ListModelSummaries") > 0 })
 	before := w.sims["c41"].Faults().Calls("ModelManager.ListModelSummaries")
@@ -187,23 +192,26 @@ func TestAControllerThatDiesOrHangsIsUnavailableAndDelaysNobody(t *testing.T) {
 				w := twoGenerations(t)
 				other := map[string]string{"c36": "c41", "c41": "c36"}[controller]
 				ill, well := w.create(alice, "ill", controller), w.create(alice, "well", other)
-				u := w.unit(quick)
+				impatient := quick
+				impatient.Timeout = 500 * time.Millisecond
+				u := w.unit(impatient)
 				watcher := w.watch(u, alice)
 				w.until(watcher, "the model is told of", ill.UUID, there)
 				fail.fault(w.sims[controller])
 				w.until(watcher, "it turns red", ill.UUID, func(m params.ModelAbstract) bool { return m.Status == "red" })
-				s := w.summaryOf(alice, ill.UUID)
-				if s.Status.Status != "unavailable" || s.Status.Since == nil {
-					t.Errorf("its status is %+v", s.Status)
-				}
+				// What it answered before may still be on its way.
+				eventually(t, "it is listed as unavailable", func() bool {
+					s := w.summaryOf(alice, ill.UUID).Status
+					return s.Status == "unavailable" && s.Since != nil
+				})
 				// The other is kept up with all the while.
 				must(t, w.sims[other].Deploy(well.UUID, "app"))
 				eventually(t, "the other controller's unit is counted", func() bool {
 					return slices.Contains(w.summaryOf(alice, well.UUID).Counts, params.ModelEntityCount{Entity: params.Units, Count: 1})
 				})
-				start := time.Now()
-				if _, err := w.ListSummaries(w.ctx, alice); err != nil || time.Since(start) > 2*time.Second {
-					t.Errorf("a list takes %v: %v", time.Since(start), err)
+				w.CallTimeout = time.Hour // a list that asks it does not end
+				if _, err := w.ListSummaries(w.ctx, alice); err != nil {
+					t.Errorf("a list: %v", err)
 				}
 				must(t, fail.heal(w.sims[controller]))
 				w.until(watcher, "it turns green", ill.UUID, func(m params.ModelAbstract) bool { return m.Status == "green" })
@@ -215,8 +223,8 @@ func TestAControllerThatDiesOrHangsIsUnavailableAndDelaysNobody(t *testing.T) {
 func TestWatchersSeeWhatTheyMayOnEveryUnit(t *testing.T) {
 	w := twoGenerations(t)
 	info := w.create(alice, "m", "c41")
-	one, two := w.unit(quick), w.unit(quick)
-	bobs := w.watch(two, bob)
+	one, two, three := w.unit(announced()), w.unit(announced()), w.unit(quick)
+	bobs, another := w.watch(two, bob), w.watch(three, bob)
 	all, err := two.WatchAllModels(w.ctx, admin)
 	must(t, err)
 	t.Cleanup(all.Stop)
@@ -226,14 +234,12 @@ func TestWatchersSeeWhatTheyMayOnEveryUnit(t *testing.T) {
 
 	grant := estate.AccessChange{User: bob.Name, Grant: true, Access: "read"}
 	must(t, one.ModifyModelAccess(w.ctx, alice, info.UUID, grant))
-	if took := w.until(bobs, "bob sees it", info.UUID, there); took > time.Second {
-		t.Errorf("a grant on another unit is seen after %v", took)
-	}
+	w.until(bobs, "bob is told of a grant on another unit", info.UUID, there)
+	w.until(another, "bob sees it", info.UUID, there)
 	grant.Grant = false
 	must(t, one.ModifyModelAccess(w.ctx, alice, info.UUID, grant))
-	if took := w.until(bobs, "bob sees it no more", info.UUID, removed); took > time.Second {
-		t.Errorf("a revoke on another unit is seen after %v", took)
-	}
+	w.until(bobs, "bob is told of a revoke on another unit", info.UUID, removed)
+	w.until(another, "bob sees it no more", info.UUID, removed)
 	if list, err := two.ListSummaries(w.ctx, bob); err != nil || len(list) != 0 {
 		t.Errorf("after the revoke bob's list is %v, %v", list, err)
 	}
@@ -244,11 +250,9 @@ func TestWatchersSeeWhatTheyMayOnEveryUnit(t *testing.T) {
 	direct := []estate.Tuple{{Subject: bob.Subject(), Relation: estate.Assignee, Object: role}}
 	must(t, w.Permissions.Write(w.ctx, []estate.Tuple{{Subject: estate.Subject{Object: role, Relation: estate.Assignee}, Relation: estate.Writer, Object: model}}, nil))
 	must(t, w.Permissions.Write(w.ctx, direct, nil))
-	if took := w.until(bobs, "bob sees it by a role", info.UUID, there); took > 2*time.Second {
-		t.Errorf("a tuple written into OpenFGA is seen after %v", took)
-	}
+	w.until(another, "bob sees it by a role", info.UUID, there)
 	must(t, w.Permissions.Write(w.ctx, nil, direct))
-	w.until(bobs, "bob has the role no more", info.UUID, removed)
+	w.until(another, "bob has the role no more", info.UUID, removed)
 
 	made := w.create(alice, "made-later", "c36")
 	w.until(all, "a new model is told of", made.UUID, there)

@@ -44,7 +44,7 @@ const adminPassword = "controller-admin-password"
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	t.Cleanup(cancel)
 	db := cluster.ForTest(t)
 	log := slog.New(slog.DiscardHandler)
@@ -118,7 +118,7 @@ func wantCode(t *testing.T, err error, code string) {
 // eventually waits for a condition that other processes bring about.
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for !condition() {

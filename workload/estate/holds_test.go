@@ -55,7 +55,7 @@ func TestAHoldEndsWithAnythingItClaims(t *testing.T) {
 		t.Helper()
 		select {
 		case <-lost:
-		case <-time.After(20 * time.Second):
+		case <-w.ctx.Done():
 			t.Fatal("the hold stands")
 		}
 	}
