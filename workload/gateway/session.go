@@ -176,6 +176,11 @@ func (s *session) read() {
 			}
 			return
 		}
+		if s.g.draining.Err() != nil { // and it was read before the connection was told
+			frame.Release()
+			s.retire()
+			return
+		}
 		if err := rpc.ParseRequest(frame.Bytes(), &req); err != nil {
 			frame.Release()
 			if !rpc.RefuseRequest(s.client, err) {

@@ -95,6 +95,11 @@ func Serve(ctx context.Context, conn *Conn, h Handler, o ServeOptions) error {
 			}
 			return err
 		}
+		if o.Stop.Err() != nil { // and it was read before the connection was told
+			frame.Release()
+			s.stop(ctx, active, context.Cause(o.Stop))
+			return nil
+		}
 		req := new(Request)
 		if err := ParseRequest(frame.Bytes(), req); err != nil {
 			frame.Release()

@@ -83,6 +83,33 @@ func TestAConnectionThatIsStoppedWhileNothingHappensEnds(t *testing.T) {
 	}
 }
 
+func TestAConnectionThatIsStoppedAlreadyBeginsNothing(t *testing.T) {
+	stop, stopNow := context.WithCancel(t.Context())
+	stopNow()
+	for range 50 { // what comes first is left to chance
+		conn, ws := pair(t, Options{})
+		if err := ws.WriteMessage(websocket.TextMessage, []byte(`{"request-id":1,"type":"A","request":"B"}`)); err != nil {
+			t.Fatal(err)
+		}
+		closed := make(chan error, 1)
+		go func() { // a peer that goes when it is told
+			_, _, err := ws.ReadMessage()
+			_ = ws.Close()
+			closed <- err
+		}()
+		err := Serve(t.Context(), conn, HandlerFunc(func(context.Context, *Request) (any, error) {
+			t.Error("a request is begun")
+			return nil, nil
+		}), ServeOptions{Stop: stop})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := <-closed; !websocket.IsCloseError(err, websocket.CloseGoingAway) {
+			t.Errorf("the client is told %v", err)
+		}
+	}
+}
+
 func TestAFarewellComesAfterTheAnswers(t *testing.T) {
 	stop, stopNow := context.WithCancelCause(t.Context())
 	client, _ := serve(t, func(context.Context, *Request) (any, error) {
