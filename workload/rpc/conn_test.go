@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -136,22 +137,51 @@ func TestSilentPeerIsTakenForDead(t *testing.T) {
 	}
 }
 
-func TestPeerThatOnlyPingsIsAlive(t *testing.T) {
-	conn, ws := pair(t, Options{IdleTimeout: 2 * time.Second})
+// piped is pair without a socket, in a bubble whose time passes only when all in
+// it wait.
+func piped(t *testing.T, o Options) (*Conn, *websocket.Conn) {
+	t.Helper()
+	ours, theirs := net.Pipe()
+	conns := make(chan *Conn, 1)
 	go func() {
-		deadline := time.Now().Add(5 * time.Second)
-		for tick := time.NewTicker(20 * time.Millisecond); time.Now().Before(deadline); <-tick.C {
-			if ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(time.Second)) != nil {
-				return
-			}
+		r, err := http.ReadRequest(bufio.NewReader(ours))
+		if err != nil {
+			t.Error(err)
 		}
-		_ = ws.WriteMessage(websocket.TextMessage, []byte("late"))
+		conn, err := Upgrade(hijacked{httptest.NewRecorder(), ours}, r, nil, o)
+		if err != nil {
+			t.Errorf("cannot upgrade: %v", err)
+		}
+		conns <- conn
 	}()
-	frame, err := conn.ReadFrame()
+	dialer := websocket.Dialer{NetDialContext: func(context.Context, string, string) (net.Conn, error) { return theirs, nil }}
+	ws, _, err := dialer.Dial("ws://jimm.invalid", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	frame.Release()
+	return <-conns, ws
+}
+
+func TestPeerThatOnlyPingsIsAlive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn, ws := piped(t, Options{IdleTimeout: time.Minute})
+		defer conn.Abort()
+		go func() { _, _, _ = ws.ReadMessage() }() // the pongs
+		go func() {
+			for range 10 {
+				time.Sleep(50 * time.Second)
+				if err := ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(time.Second)); err != nil {
+					t.Error(err)
+				}
+			}
+			_ = ws.WriteMessage(websocket.TextMessage, []byte("late"))
+		}()
+		frame, err := conn.ReadFrame()
+		if err != nil {
+			t.Fatal(err)
+		}
+		frame.Release()
+	})
 }
 
 func TestPeerThatNeverReadsIsCut(t *testing.T) {
@@ -188,17 +218,12 @@ func TestOrderlyCloseIsEOF(t *testing.T) {
 // serve answers requests on one end and gives a client on the other.
 func serve(t *testing.T, h HandlerFunc, o ServeOptions) (*Client, *bytes.Buffer) {
 	t.Helper()
-	return serveWith(t, h, o, Options{})
-}
-
-func serveWith(t *testing.T, h HandlerFunc, o ServeOptions, limits Options) (*Client, *bytes.Buffer) {
-	t.Helper()
 	var log bytes.Buffer
 	o.Log = slog.New(slog.NewTextHandler(&log, nil))
 	served := make(chan error, 1)
 	ctx, cancel := context.WithCancel(context.Background())
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		conn, err := Upgrade(w, r, nil, limits)
+		conn, err := Upgrade(w, r, nil, Options{})
 		if err != nil {
 			t.Errorf("cannot upgrade: %v", err)
 			return
@@ -401,14 +426,14 @@ func (w *wire) SetReadDeadline(time.Time) error  { return nil }
 func (w *wire) SetWriteDeadline(time.Time) error { return nil }
 func (w *wire) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
 
-// hijacked is a response whose connection is a wire.
+// hijacked is a response whose connection is given.
 type hijacked struct {
 	http.ResponseWriter
-	wire *wire
+	conn net.Conn
 }
 
 func (h hijacked) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	return h.wire, bufio.NewReadWriter(bufio.NewReaderSize(strings.NewReader(""), 16), bufio.NewWriter(h.wire)), nil
+	return h.conn, bufio.NewReadWriter(bufio.NewReaderSize(strings.NewReader(""), 16), bufio.NewWriter(h.conn)), nil
 }
 
 // masked returns a client's frame.
@@ -471,25 +496,23 @@ func FuzzReadFrame(f *testing.F) {
 
 // A person who logs in takes minutes, and the client says nothing meanwhile.
 func TestAClientThatWaitsForLongIsNotTakenForDead(t *testing.T) {
-	const idle = 3 * time.Second
-	asked := make(chan struct{}, 100)
-	client, _ := serveWith(t, func(ctx context.Context, _ *Request) (any, error) {
-		for range 5 { // one each third of idle
-			select {
-			case <-asked:
-			case <-ctx.Done():
-				return nil, ctx.Err()
-			}
+	synctest.Test(t, func(t *testing.T) {
+		conn, ws := piped(t, Options{})
+		served := make(chan error, 1)
+		go func() {
+			served <- Serve(t.Context(), conn, HandlerFunc(func(context.Context, *Request) (any, error) {
+				time.Sleep(10 * time.Minute)
+				return map[string]string{"token": "secret"}, nil
+			}), ServeOptions{Waits: func(*Request) bool { return true }})
+		}()
+		client := NewClient(NewConn(ws, Options{}))
+		var result map[string]string
+		if err := client.Call(t.Context(), "Admin", 4, "", "GetDeviceSessionToken", nil, &result); err != nil || result["token"] != "secret" {
+			t.Errorf("the answer is %v, %v", result, err)
 		}
-		return map[string]string{"token": "secret"}, nil
-	}, ServeOptions{Waits: func(*Request) bool { return true }}, Options{IdleTimeout: idle})
-	pong := client.conn.ws.PingHandler()
-	client.conn.ws.SetPingHandler(func(data string) error {
-		asked <- struct{}{}
-		return pong(data)
+		_ = client.Close()
+		if err := <-served; err != nil {
+			t.Errorf("Serve ended with %v", err)
+		}
 	})
-	var result map[string]string
-	if err := client.Call(t.Context(), "Admin", 4, "", "GetDeviceSessionToken", nil, &result); err != nil || result["token"] != "secret" {
-		t.Errorf("the answer is %v, %v", result, err)
-	}
 }
