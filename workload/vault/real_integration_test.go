@@ -229,8 +229,9 @@ func TestARealVaultKeepsSecrets(t *testing.T) {
 
 func TestARealVaultFailsAndHeals(t *testing.T) {
 	v := startReal(t, true)
-	s := v.open(func(c *vault.Config) { c.Timeout = time.Second })
+	s, hurried := v.open(nil), v.open(func(c *vault.Config) { c.Timeout = time.Second })
 	put(t, s, "kept")
+	v.until("who is in a hurry has a token, too", func() bool { _, err := hurried.Get(t.Context(), "kept"); return err == nil })
 
 	check(t, v.root.Sys().Seal())
 	v.wantFault(s, estate.CodeConnectionFailed, "Vault is sealed")
@@ -238,9 +239,10 @@ func TestARealVaultFailsAndHeals(t *testing.T) {
 	v.wantKept(s)
 
 	check(t, v.process.Process.Signal(syscall.SIGSTOP))
-	v.wantFault(s, estate.CodeConnectionFailed, "Vault does not answer in time")
+	v.wantFault(hurried, estate.CodeConnectionFailed, "Vault does not answer in time")
 	check(t, v.process.Process.Signal(syscall.SIGCONT))
 	v.wantKept(s)
+	v.until("who was in a hurry is served", func() bool { _, err := hurried.Get(t.Context(), "kept"); return err == nil })
 
 	check(t, v.process.Process.Kill())
 	_ = v.process.Wait()
