@@ -109,7 +109,7 @@ func (w *world) run(t *testing.T, o operation, killAt string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	var steps, log bytes.Buffer
 	cmd := exec.CommandContext(ctx, os.Args[0])
@@ -127,7 +127,7 @@ func (w *world) run(t *testing.T, o operation, killAt string) []string {
 // sweep has the living unit settle what dead ones left, until the world is as wanted.
 func (w *world) sweep(t *testing.T, want []string) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		if err := w.unit.Estate.Sweep(t.Context()); err != nil {
 			t.Fatal(err)
