@@ -11,6 +11,10 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
+// releaseTimeout bounds how long giving a lease back may take. One that is not
+// given back ends with its session.
+const releaseTimeout = 5 * time.Second
+
 // Lead is part of estate.Store. The lease is an advisory lock of a session of
 // its own: it ends with the session, so nobody has to clean up after a process
 // that died. When the session is lost, f's context ends with the cause, and
@@ -61,7 +65,7 @@ func (s *Store) hold(ctx context.Context, lease, mode string, f func(context.Con
 		return true, errors.Join(lost, err)
 	}
 	// So that the next can have it at once; ending the session takes a moment.
-	releasing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	releasing, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
 	_, _ = conn.Exec(releasing, "select pg_advisory_unlock"+mode+"($1)", leaseKey(lease))
 	return true, err
@@ -81,7 +85,9 @@ func (s *Store) watchLease(ctx context.Context, conn *pgx.Conn) error {
 		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 			return err
 		}
-		asking, cancel := context.WithTimeout(ctx, s.leaseCheck)
+		// To its end: a question that is broken off breaks the session, and the lease
+		// could not be given back on it.
+		asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.leaseCheck)
 		_, err = conn.Exec(asking, "select")
 		cancel()
 		if err != nil && ctx.Err() == nil {

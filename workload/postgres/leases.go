@@ -40,7 +40,7 @@ func (s *Store) Leases(ctx context.Context, f func(context.Context, estate.Lease
 		return errors.Join(lost, err)
 	}
 	// So that others can have them at once; ending the session takes a moment.
-	releasing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	releasing, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
 	_, _ = conn.Exec(releasing, "select pg_advisory_unlock_all()")
 	return err
@@ -65,7 +65,7 @@ func (l *leases) keep(ctx context.Context, every time.Duration) {
 			return
 		case <-ticker.C:
 		}
-		asking, cancel := context.WithTimeout(ctx, every)
+		asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), every) // to its end, as in watchLease
 		_ = l.do(asking, func() error {
 			_, err := l.conn.Exec(asking, "select")
 			return err
