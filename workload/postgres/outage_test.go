@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"testing"
@@ -63,7 +64,20 @@ func TestAnOutageIsToldAsSuchAndInTime(t *testing.T) {
 			s := open(t, dsn, postgres.Options{Patience: 2 * time.Second, Log: slog.New(slog.NewTextHandler(&log, nil))})
 			secrets, err := sealed.New(s.Pool(), bytes.Repeat([]byte("k"), sealed.MinKey))
 			check(t, err)
-			check(t, s.EnsureIdentity(t.Context(), "alice@example.com"))
+			works := func() {
+				t.Helper()
+				for deadline := time.Now().Add(time.Minute); ; {
+					// As in JIMM, where the audit log gives the database the time that others do not.
+					err := errors.Join(s.SaveAuditEvents(t.Context(), []estate.AuditEvent{{Time: noon}}), s.EnsureIdentity(t.Context(), "alice@example.com"))
+					if err == nil {
+						break
+					}
+					if wantCode(t, err, estate.CodeConnectionFailed); time.Now().After(deadline) {
+						t.Fatalf("it is not well: %v", err)
+					}
+				}
+			}
+			works()
 			end := outage.begin(t, config.Database)
 			ended := false
 			defer func() {
@@ -86,9 +100,9 @@ func TestAnOutageIsToldAsSuchAndInTime(t *testing.T) {
 			for name, use := range uses {
 				// The first on a connection that was ended learns how, as any but the next may.
 				var err error
-				for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
+				for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
 					began := time.Now()
-					if err = use(); time.Since(began) > 20*time.Second {
+					if err = use(); time.Since(began) > 40*time.Second {
 						t.Errorf("%s fails after %v", name, time.Since(began))
 					}
 					if err != nil && strings.HasSuffix(err.Error(), outage.text) {
@@ -105,15 +119,7 @@ func TestAnOutageIsToldAsSuchAndInTime(t *testing.T) {
 			}
 			end()
 			ended = true
-			for deadline := time.Now().Add(30 * time.Second); ; {
-				err := s.EnsureIdentity(t.Context(), "bob@example.com")
-				if err == nil {
-					break
-				}
-				if wantCode(t, err, estate.CodeConnectionFailed); time.Now().After(deadline) {
-					t.Fatalf("it is not well again: %v", err)
-				}
-			}
+			works()
 			if text := log.String(); !strings.Contains(text, "the database fails") || !strings.Contains(text, "the database is well again") || strings.Contains(text, config.Password) {
 				t.Errorf("the log says %s", text)
 			}

@@ -52,7 +52,7 @@ func open(t testing.TB, dsn string, opts postgres.Options) *postgres.Store {
 func newStore(t testing.TB) (*postgres.Store, *clock) {
 	t.Helper()
 	c := &clock{now: noon}
-	return open(t, cluster.ForTest(t).NewDatabase(t), postgres.Options{Now: c.Now}), c
+	return open(t, cluster.ForTest(t).NewDatabase(t), postgres.Options{Now: c.Now, Patience: time.Minute}), c
 }
 
 func check(t testing.TB, err error) {
