@@ -32,8 +32,8 @@ type terminal struct {
 	ran map[string]bool
 }
 
-func newTerminal(t *testing.T, program cli.Program) *terminal {
-	s := newSDK(t)
+func newTerminal(t *testing.T, program cli.Program, settings map[string]string) *terminal {
+	s := newSDK(t, settings)
 	term := &terminal{T: t, script: s, program: program, data: t.TempDir(), ran: map[string]bool{}}
 	t.Setenv("JUJU_DATA", term.data)
 	store := jujuclient.NewFileClientStore()
@@ -328,7 +328,7 @@ func (t *terminal) alice() {
 func TestEveryCommandOfTheBuiltPrograms(t *testing.T) {
 	for _, program := range []cli.Program{cli.Jaas, cli.Jimmctl} {
 		t.Run(string(program), func(t *testing.T) {
-			s := newTerminal(t, program)
+			s := newTerminal(t, program, nil)
 			for _, c := range s.commandCases() {
 				if c.only == "" || c.only == program {
 					s.try(c)

@@ -35,7 +35,7 @@ var fence = regexp.MustCompile("(?ms)^```(\\w+)\n(.*?)^```$")
 // TestTheHowTosOfTheAdministratorWork does what these pages say, by the built
 // program. Where a page shows what a command prints, it prints just that.
 func TestTheHowTosOfTheAdministratorWork(t *testing.T) {
-	s := newTerminal(t, cli.Jaas)
+	s := newTerminal(t, cli.Jaas, nil)
 	s.alice()
 	session, stderr, code := s.run(s.env, "", "jaas", "sessions", "--user", "alice@example.com", "--format", "json")
 	id := regexp.MustCompile(`"id": "(\w+)"`).FindStringSubmatch(session)

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -67,18 +68,12 @@ func logIn(t *testing.T, caFile, address, secret string) (*rpc.Client, error) {
 }
 
 // sample finds the value of one line of /metrics.
-func sample(t *testing.T, metrics, series string) float64 {
-	t.Helper()
+func sample(metrics, series string) (float64, error) {
 	found := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(series) + ` (\S+)$`).FindStringSubmatch(metrics)
 	if found == nil {
-		t.Errorf("%s is not among the metrics", series)
-		return 0
+		return 0, fmt.Errorf("%s is not among the metrics", series)
 	}
-	v, err := strconv.ParseFloat(found[1], 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return v
+	return strconv.ParseFloat(found[1], 64)
 }
 
 var update = flag.Bool("update", false, "make the reference of metrics anew")
@@ -142,11 +137,7 @@ func TestTheInternalListenerTellsWhatGoesOn(t *testing.T) {
 	}
 
 	t.Run("metrics count it", func(t *testing.T) {
-		status, metrics := get(t, s, "/metrics")
-		if status != http.StatusOK {
-			t.Fatalf("%d %s", status, metrics)
-		}
-		for series, least := range map[string]float64{
+		wanted := map[string]float64{
 			`jimm_auth_success_total{method="client-credentials"}`:                                       1,
 			`jimm_auth_failure_total{method="client-credentials"}`:                                       1,
 			`jimm_websocket_concurrent_connections{type="api"}`:                                          1,
@@ -165,35 +156,50 @@ func TestTheInternalListenerTellsWhatGoesOn(t *testing.T) {
 			`jimm_build_info{commit="",version="development"}`:                                           1,
 			`jimm_juju_dial_duration_seconds_count{controller="being added"}`:                            2,
 			`jimm_audit_pending_events`:                                                                  0,
-		} {
-			if got := sample(t, metrics, series); got < least {
-				t.Errorf("%s is %v, not at least %v", series, got, least)
+		}
+		eventually(t, func() error {
+			status, metrics := get(t, s, "/metrics")
+			if status != http.StatusOK {
+				return fmt.Errorf("%d %s", status, metrics)
 			}
-		}
-		if strings.Contains(metrics, "Hostile") {
-			t.Error("a client can make up labels")
-		}
+			if strings.Contains(metrics, "Hostile") {
+				t.Error("a client can make up labels")
+			}
+			var failed error
+			for series, least := range wanted {
+				got, err := sample(metrics, series)
+				if err == nil && got < least {
+					err = fmt.Errorf("%s is %v, not at least %v", series, got, least)
+				}
+				failed = errors.Join(failed, err)
+			}
+			return failed
+		})
 	})
 	t.Run("the reference lists them all", func(t *testing.T) { compareReference(t, s.Server.Metrics()) })
 	t.Run("status lists what JIMM depends on", func(t *testing.T) {
-		_, body := get(t, s, "/debug/status")
-		var findings map[string]observe.Finding
-		if err := json.Unmarshal([]byte(body), &findings); err != nil {
-			t.Fatal(err)
-		}
-		for _, name := range []string{"start_time", "postgresql", "openfga", "secrets", "issuer", "controllers"} {
-			if f := findings[name]; !f.Passed || f.Verdict != observe.Good || f.LastSuccess == nil {
-				t.Errorf("%s: %+v", name, f)
+		eventually(t, func() error {
+			_, body := get(t, s, "/debug/status")
+			var findings map[string]observe.Finding
+			failed := json.Unmarshal([]byte(body), &findings)
+			for _, name := range []string{"start_time", "postgresql", "openfga", "secrets", "issuer", "controllers"} {
+				if f := findings[name]; !f.Passed || f.Verdict != observe.Good || f.LastSuccess == nil {
+					failed = errors.Join(failed, fmt.Errorf("%s: %+v", name, f))
+				}
 			}
-		}
+			return failed
+		})
 	})
 	t.Run("info, live and ready answer, and the public listener does not have them", func(t *testing.T) {
 		for path, want := range map[string]string{
 			"/debug/info": `"Version": "development"`, "/debug/live": "alive", "/debug/ready": "ready", "/debug/pprof/goroutine?debug=1": "goroutine profile",
 		} {
-			if status, body := get(t, s, path); status != http.StatusOK || !strings.Contains(body, want) {
-				t.Errorf("%s: %d %.200s", path, status, body)
-			}
+			eventually(t, func() error {
+				if status, body := get(t, s, path); status != http.StatusOK || !strings.Contains(body, want) {
+					return fmt.Errorf("%s: %d %.200s", path, status, body)
+				}
+				return nil
+			})
 			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+s.Address+path, nil)
 			if err != nil {
 				t.Fatal(err)

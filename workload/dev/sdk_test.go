@@ -47,8 +47,8 @@ type script struct {
 // robot is who the script logs in as.
 const robot = dev.ServiceAccount + "@serviceaccount"
 
-func newSDK(t *testing.T) *script {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+func newSDK(t *testing.T, settings map[string]string) *script {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	t.Cleanup(cancel)
 	stack, err := dev.Start(ctx, dev.Options{Dir: t.TempDir(), Juju: "sim"})
 	if err != nil {
@@ -59,7 +59,7 @@ func newSDK(t *testing.T) *script {
 			t.Error(err)
 		}
 	})
-	s := &script{T: t, stack: stack, unit: startUnit(t, stack)}
+	s := &script{T: t, stack: stack, unit: startUnit(t, stack, settings)}
 	s.connect(ctx)
 	return s
 }
@@ -106,7 +106,7 @@ func (s *script) admin(c *sim.Controller, name string) string {
 // TestThePublicSDKCanCallAllItsMethods goes through a life of an estate, and
 // then sees that no method of the SDK was left out.
 func TestThePublicSDKCanCallAllItsMethods(t *testing.T) {
-	s := newSDK(t)
+	s := newSDK(t, nil)
 	s.controllers()
 	s.models()
 	s.queries()

@@ -261,7 +261,7 @@ func (s *Stack) startServer(ctx context.Context) error {
 	}
 	trail := audit.New(s.Store, audit.Options{Log: s.log})
 	s.later(func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
 		return trail.Close(ctx)
 	})

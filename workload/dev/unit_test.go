@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -74,15 +75,17 @@ type unit struct {
 }
 
 // startUnit starts a jimmsrv on the services of a stack, whose administrator is
-// the service account. The test fails if it does not stop by itself at the end.
-func startUnit(t *testing.T, s *dev.Stack) *unit {
+// the service account. Queries may take what a busy machine needs, unless settings say
+// otherwise. The test fails if it does not stop by itself at the end.
+func startUnit(t *testing.T, s *dev.Stack, settings map[string]string) *unit {
 	t.Helper()
 	environ, stop, err := s.UnitEnvironment()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(stop)
-	environ["JIMM_ADMINS"], environ["JIMM_CROSS_MODEL_QUERY_TIMEOUT"] = robot, "5s"
+	environ["JIMM_ADMINS"], environ["JIMM_CROSS_MODEL_QUERY_TIMEOUT"] = robot, "1m"
+	maps.Copy(environ, settings)
 	for range 5 {
 		u := &unit{address: freeAddress(t), internal: freeAddress(t), environ: environ, log: &journal{}}
 		environ["JIMM_DNS_NAME"], environ["JIMM_LISTEN_ADDR"], environ["JIMM_INTERNAL_LISTEN_ADDR"] = u.address, u.address, u.internal
@@ -157,6 +160,21 @@ func (u *unit) ready(ctx context.Context) error {
 		return errors.New(answer.Status)
 	}
 	return nil
+}
+
+// eventually waits until something works that a machine which stands still may keep
+// from it.
+func eventually(t *testing.T, try func() error) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		err := try()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
 }
 
 // freeAddress returns one that nobody listens at.
