@@ -4,6 +4,7 @@ package operate
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"os/exec"
 	"path/filepath"
@@ -80,6 +81,13 @@ func TestABackupBringsEverythingBack(t *testing.T) {
 		t.Fatalf("the users are %v", users)
 	}
 
+	// What is in the audit log is written in batches.
+	w.eventually("the creation of model one is in the audit log", func() error {
+		if !w.audited(t, "CreateModel")["one"] {
+			return errors.New("it is not")
+		}
+		return nil
+	})
 	// JIMM runs, and is used, while it is backed up.
 	writing, stop := context.WithCancel(t.Context())
 	written := make(chan struct{})

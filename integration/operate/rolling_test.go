@@ -36,7 +36,8 @@ type load struct {
 
 func TestARollingRestartUnderLoadLosesNothing(t *testing.T) {
 	w := newWorld(t)
-	w.environ["JIMM_LOG_LEVEL"] = "info"
+	// What is under way has to be answered on a busy machine, too.
+	w.environ["JIMM_LOG_LEVEL"], w.environ["JIMM_SHUTDOWN_GRACE_DURATION"] = "info", "1m"
 	units := []*unit{w.start("a", nil), w.start("b", nil)}
 	w.front.use(units...)
 	w.addControllers(2)

@@ -212,8 +212,8 @@ func TestUnitsWithTheRealServices(t *testing.T) {
 				t.Logf("closed after %v", time.Since(began).Round(time.Millisecond))
 				break
 			}
-			if time.Since(began) > 5*time.Second {
-				t.Fatalf("it is not closed after five seconds: %v", err)
+			if time.Since(began) > time.Minute {
+				t.Fatalf("it is not closed after a minute: %v", err)
 			}
 			time.Sleep(5 * time.Millisecond)
 		}
@@ -242,6 +242,7 @@ func TestUnitsWithTheRealServices(t *testing.T) {
 			t.Fatal(err)
 		}
 		for began := time.Now(); ; time.Sleep(time.Second) {
+			late := time.Since(began) > time.Minute // when it is tried, however long that takes
 			c, err := w.tryLogIn("/api", id, secret)
 			if err != nil {
 				if !strings.Contains(err.Error(), "invalid client") {
@@ -251,7 +252,7 @@ func TestUnitsWithTheRealServices(t *testing.T) {
 				break
 			}
 			_ = c.Close()
-			if time.Since(began) > time.Minute {
+			if late {
 				t.Fatal("it still logs in after a minute")
 			}
 		}

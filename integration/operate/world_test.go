@@ -172,6 +172,19 @@ type unit struct {
 // start starts a unit and waits until it is ready. extra are further variables.
 func (w *world) start(name string, extra map[string]string) *unit {
 	w.t.Helper()
+	for range 5 {
+		if u := w.tryStart(name, extra); u != nil {
+			return u
+		}
+	}
+	w.t.Fatal("others take every address that was free")
+	return nil
+}
+
+// tryStart is start, which gives nil if somebody else has taken the unit's address
+// meanwhile.
+func (w *world) tryStart(name string, extra map[string]string) *unit {
+	w.t.Helper()
 	u := &unit{w: w, name: name, log: &journal{}, address: freeAddress(w.t), internal: freeAddress(w.t), ended: make(chan struct{})}
 	u.cmd = exec.Command(program)
 	u.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "JIMM_LISTEN_ADDR=" + u.address, "JIMM_INTERNAL_LISTEN_ADDR=" + u.internal}
@@ -196,9 +209,13 @@ func (w *world) start(name string, extra map[string]string) *unit {
 			}
 		}
 	})
+	taken := false
 	w.eventually("unit "+name+" is ready", func() error {
 		select {
 		case <-u.ended:
+			if taken = strings.Contains(u.log.text(), "address already in use"); taken {
+				return nil
+			}
 			w.t.Fatalf("unit %s has ended: %v\n%s", name, u.err, u.log.tail(40))
 		default:
 		}
@@ -208,6 +225,9 @@ func (w *world) start(name string, extra map[string]string) *unit {
 		}
 		return err
 	})
+	if taken {
+		return nil
+	}
 	return u
 }
 
@@ -217,7 +237,7 @@ func (u *unit) stop() {
 	_ = u.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-u.ended:
-	case <-time.After(time.Minute):
+	case <-time.After(2 * time.Minute):
 		u.w.t.Fatalf("unit %s does not stop\n%s", u.name, u.log.tail(40))
 	}
 	if u.err != nil {
