@@ -96,8 +96,8 @@ func TestTheRealServices(t *testing.T) {
 		stranger := dev.Bob
 		stranger.Password = "not-bobs-password"
 		c.secrets["a wrong password"] = stranger.Password
-		c.logIn(t, c.client(t, "stranger", c.bin.Juju41), dev.Bob, func(visit func(idp.User) error) {
-			if err := visit(stranger); err == nil || !strings.Contains(err.Error(), "do not belong together") {
+		c.logIn(t, c.client(t, "stranger", c.bin.Juju41), dev.Bob, func(visit visit) {
+			if err := visit(stranger, patience); err == nil || !strings.Contains(err.Error(), "do not belong together") {
 				t.Errorf("got %v", err)
 			}
 		})
@@ -105,10 +105,10 @@ func TestTheRealServices(t *testing.T) {
 	for _, s := range []*stack.Service{c.jimm.Services.Dex, c.jimm.Services.Hydra, c.jimm.Services.Kratos} {
 		for _, f := range failures {
 			t.Run(s.Name+" is "+f.name+" in the middle of a login", func(t *testing.T) {
-				c.logIn(t, c.client(t, s.Name+"-"+f.name, c.bin.Juju41), dev.Bob, func(visit func(idp.User) error) {
+				c.logIn(t, c.client(t, s.Name+"-"+f.name, c.bin.Juju41), dev.Bob, func(visit visit) {
 					heal := f.fail(t, s)
 					if f.lasting {
-						if err := visit(dev.Bob); err == nil {
+						if err := visit(dev.Bob, 4*time.Second); err == nil {
 							t.Error("the login goes on without it")
 						}
 					}
@@ -229,13 +229,16 @@ func (c *company) call(t *testing.T, cli *lab.CLI, facade string, version int, m
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	client := c.session(t, ctx, cli)
+	client, err := c.session(t, ctx, cli)
+	if err != nil {
+		return err
+	}
 	defer client.Close()
 	return client.Call(ctx, facade, version, "", method, args, result)
 }
 
 // session is a connection of a juju client that has logged in.
-func (c *company) session(t *testing.T, ctx context.Context, cli *lab.CLI) *rpc.Client {
+func (c *company) session(t *testing.T, ctx context.Context, cli *lab.CLI) (*rpc.Client, error) {
 	t.Helper()
 	accounts, err := os.ReadFile(filepath.Join(cli.Data, "accounts.yaml"))
 	check(t, err)
@@ -245,10 +248,16 @@ func (c *company) session(t *testing.T, ctx context.Context, cli *lab.CLI) *rpc.
 	}
 	c.secrets["a session token"] = string(token[1])
 	conn, _, err := rpc.Dial(ctx, "wss://"+c.jimm.Address+"/api", nil, c.jimm.Client().Transport.(*http.Transport).TLSClientConfig, rpc.Options{})
-	check(t, err)
+	if err != nil {
+		return nil, err
+	}
 	client := rpc.NewClient(conn)
-	check(t, client.Call(ctx, "Admin", 4, "", "LoginWithSessionToken", map[string]string{"client-id": "", "token": string(token[1]), "session-token": string(token[1])}, nil))
-	return client
+	err = client.Call(ctx, "Admin", 4, "", "LoginWithSessionToken", map[string]string{"client-id": "", "token": string(token[1]), "session-token": string(token[1])}, nil)
+	if err != nil {
+		_ = client.Close()
+		return nil, err
+	}
+	return client, nil
 }
 
 // everyVaultSecret is all that JIMM keeps below a path, as text.
@@ -358,27 +367,31 @@ func (c *company) until(t *testing.T, cli *lab.CLI, wanted func(*result) bool, a
 
 var prompt = regexp.MustCompile(`Please visit (\S+) and enter code (\S+) to log in`)
 
+// visit goes to the page that a login by device leads to, as somebody who waits so long.
+type visit func(who idp.User, limit time.Duration) error
+
 // logIn has a person log in by device. middle, if it is not nil, is called when the
-// code is there, with a function that visits the page as somebody.
-func (c *company) logIn(t *testing.T, cli *lab.CLI, who idp.User, middle func(visit func(idp.User) error)) {
+// code is there.
+func (c *company) logIn(t *testing.T, cli *lab.CLI, who idp.User, middle func(visit)) {
 	t.Helper()
 	c.prompted(t, cli, func(ctx context.Context, uri, code string) error {
-		visit := func(who idp.User) error {
-			ctx, cancel := context.WithTimeout(ctx, 4*time.Second)
+		visit := func(who idp.User, limit time.Duration) error {
+			ctx, cancel := context.WithTimeout(ctx, limit)
 			defer cancel()
 			return idp.LogInDevice(ctx, c.jimm.Client(), uri, code, who.Email, who.Password)
 		}
 		if middle != nil {
 			middle(visit)
 		}
-		return c.eventually(func() error { return visit(who) })
+		// A code is good once: who gives up in the middle may have used it up.
+		return c.eventually(func() error { return visit(who, patience) })
 	}).says(t)
 }
 
 // prompted has juju log in, and calls answer when it prompts, which it does once.
 func (c *company) prompted(t *testing.T, cli *lab.CLI, answer func(ctx context.Context, uri, code string) error) *result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*patience)
 	defer cancel()
 	cmd, err := cli.Command(ctx, "login", c.jimm.Address, "-c", "jimm", "--no-prompt")
 	check(t, err)

@@ -103,7 +103,7 @@ func TestTheDatabaseFails(t *testing.T) {
 				}))
 				return all
 			}
-			check(t, first(c.session(t, t.Context(), alice)))
+			check(t, c.again(t, alice, first))
 			if got := stored(); got != "first-secret-of-"+name {
 				t.Fatalf("the credential is %q", got)
 			}
@@ -111,7 +111,7 @@ func TestTheDatabaseFails(t *testing.T) {
 			if got := stored(); !strings.HasSuffix(got, "-secret-of-"+name) {
 				t.Errorf("the credential is lost: %q", got)
 			}
-			check(t, c.eventually(func() error { return second(c.session(t, t.Context(), alice)) }))
+			check(t, c.again(t, alice, second))
 			if got := stored(); got != "second-secret-of-"+name {
 				t.Errorf("the credential is %q", got)
 			}
@@ -123,18 +123,32 @@ func TestTheDatabaseFails(t *testing.T) {
 // it may succeed in the end, or not.
 func (c *company) away(t *testing.T, cli *lab.CLI, fail func(*testing.T, *dev.Stack) func(), do func(*rpc.Client) error) {
 	t.Helper()
-	client := c.session(t, t.Context(), cli)
+	client, err := c.session(t, t.Context(), cli)
+	check(t, err)
 	defer client.Close()
 	heal := fail(t, c.jimm)
 	healed := make(chan struct{})
 	time.AfterFunc(outage, func() { heal(); close(healed) })
 	began := time.Now()
-	err := do(client)
+	err = do(client)
 	t.Logf("after %v: %v", time.Since(began).Round(time.Millisecond), err)
 	<-healed
 	if errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("nobody answers though the database is back")
 	}
+}
+
+// again does something until it works, each time on a new connection.
+func (c *company) again(t *testing.T, cli *lab.CLI, do func(*rpc.Client) error) error {
+	t.Helper()
+	return c.eventually(func() error {
+		client, err := c.session(t, t.Context(), cli)
+		if err != nil {
+			return err
+		}
+		defer client.Close()
+		return do(client)
+	})
 }
 
 // call makes a request, whose error may be in its only result.
