@@ -37,7 +37,7 @@ import (
 )
 
 // stepTimeout is for how long one step may wait for what it wants to see.
-const stepTimeout = time.Minute
+const stepTimeout = 2 * time.Minute
 
 // Options say how a browser is started.
 type Options struct {

@@ -335,6 +335,12 @@ func aPersonApprovesADevice(t *testing.T, s *dev.Stack, b *browser.Browser) {
 		VerificationURI string `json:"verification-uri"`
 	}
 	check(t, ask(1, "LoginDevice", &device))
+	// As juju does: a connection that waits for a person is kept open.
+	var token struct {
+		SessionToken string `json:"session-token"`
+	}
+	got := make(chan error, 1)
+	go func() { got <- ask(2, "GetDeviceSessionToken", &token) }()
 
 	p := open(t, b)
 	check(t, p.Open(ctx, s.Issuer+"/device"))
@@ -351,10 +357,7 @@ func aPersonApprovesADevice(t *testing.T, s *dev.Stack, b *browser.Browser) {
 	check(t, p.Click(ctx, "button[value=approve]"))
 	check(t, p.WaitTrue(ctx, says("h1", "You are logged in")))
 	check(t, p.Screenshot(ctx, "device-done"))
-	var token struct {
-		SessionToken string `json:"session-token"`
-	}
-	check(t, ask(2, "GetDeviceSessionToken", &token))
+	check(t, <-got)
 	if token.SessionToken == "" {
 		t.Error("the client got no session token")
 	}
