@@ -199,7 +199,7 @@ func (p *Pod) Boot() error {
 	p.mu.Lock()
 	p.daemon, p.ended, p.client = cmd, ended, c
 	p.mu.Unlock()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		if _, err = c.SysInfo(); err == nil {
 			break
 		}
