@@ -68,6 +68,14 @@ func (r *Runner) Check(ctx context.Context, program string) error {
 
 // Run implements estate.Queries.
 func (r *Runner) Run(ctx context.Context, program string, patience time.Duration, documents <-chan estate.QueryDocument, found func(estate.QueryResult)) error {
+	err := r.run(ctx, program, patience, documents, found)
+	if err != nil && estate.CodeOf(err) == "" && ctx.Err() != nil { // wherever that has hit it
+		return estate.Errorf(estate.CodeBadRequest, "the query has taken too long")
+	}
+	return err
+}
+
+func (r *Runner) run(ctx context.Context, program string, patience time.Duration, documents <-chan estate.QueryDocument, found func(estate.QueryResult)) error {
 	r.once.Do(func() {
 		if r.Memory <= 0 {
 			r.Memory = 256 << 20
@@ -92,13 +100,13 @@ func (r *Runner) Run(ctx context.Context, program string, patience time.Duration
 	}
 	defer w.stop()
 	if _, err := w.answer(r.Results); err != nil { // of the program itself
-		return w.explain(ctx, err)
+		return w.explain(err)
 	}
 	left := r.Results
 	for d := range documents {
 		a, err := w.ask(question{d.Key, d.Document}, left)
 		if err != nil {
-			return w.explain(ctx, err)
+			return w.explain(err)
 		}
 		for _, result := range a.Results {
 			left -= len(result)
@@ -205,12 +213,10 @@ func (w *worker) stop() {
 }
 
 // explain says why a worker has no answer.
-func (w *worker) explain(ctx context.Context, err error) error {
+func (w *worker) explain(err error) error {
 	switch {
 	case estate.CodeOf(err) != "":
 		return err
-	case ctx.Err() != nil:
-		return estate.Errorf(estate.CodeBadRequest, "the query has taken too long")
 	case errors.Is(err, errTooLong):
 		return estate.Errorf(estate.CodeTooLarge, "the query finds more than can be sent")
 	}
