@@ -245,6 +245,7 @@ func TestTooManyLoginsByBrowserMayBeFinishedLater(t *testing.T) {
 		Issuer: "https://idp.invalid", ClientID: "jimm", SessionKey: []byte(strings.Repeat("k", 64)), SessionLife: time.Hour,
 		HTTPClient: &http.Client{Transport: http.NewFileTransport(http.Dir(t.TempDir()))},
 		Identities: struct{ estate.IdentityStore }{}, Sessions: struct{ estate.SessionStore }{}, Limits: login.Limits{PerAddress: 1},
+		Now: func() time.Time { return noon },
 	})
 	if err != nil {
 		t.Fatal(err)
