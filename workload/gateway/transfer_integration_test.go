@@ -183,7 +183,7 @@ func TestARealControllerTakesAndGivesFilesAndLogs(t *testing.T) {
 	if first.Error != nil {
 		t.Fatal(first.Error)
 	}
-	_ = ws.SetReadDeadline(time.Now().Add(30 * time.Second))
+	_ = ws.SetReadDeadline(time.Now().Add(2 * time.Minute))
 	for {
 		_, line, err := ws.ReadMessage()
 		if websocket.IsCloseError(err, websocket.CloseNormalClosure, websocket.CloseGoingAway) {

@@ -188,7 +188,7 @@ func (p *passing) await(t *testing.T, condition func() bool) {
 		defer p.mu.Unlock()
 		return condition()
 	}
-	for deadline := time.Now().Add(20 * time.Second); !fulfilled(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !fulfilled(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("recorded are %+v", p.events)
 		}
@@ -570,7 +570,7 @@ func TestALogEndsWhenEitherSideDoes(t *testing.T) {
 			end(p, ws)
 			select {
 			case <-ended:
-			case <-time.After(10 * time.Second):
+			case <-time.After(time.Minute):
 				t.Error("the controller's side stays open")
 			}
 		})

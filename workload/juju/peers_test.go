@@ -71,7 +71,7 @@ func (s *simulated) connect(t *testing.T, u string, claims estate.Claims) estate
 
 func await(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !condition() {
 		if time.Now().After(deadline) {
 			t.Fatalf("%s never happened", what)

@@ -200,7 +200,7 @@ func (w *world) as(t *testing.T, path, user string, access map[string]string) *r
 
 func call(t *testing.T, client *rpc.Client, facade string, version int, method string, arg, result any) error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	return client.Call(ctx, facade, version, "", method, arg, result)
 }
@@ -231,7 +231,7 @@ func errorOf(t *testing.T, err error) rpc.Error {
 
 func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !done() {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited too long until %s", what)
