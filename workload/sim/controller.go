@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/google/uuid"
@@ -289,6 +290,9 @@ func (c *Controller) stopListening() {
 	}
 }
 
+// portPatience is for how long listenAgain waits for the port.
+const portPatience = 30 * time.Second
+
 // listenAgain opens the listener at the address it had.
 func (c *Controller) listenAgain() error {
 	c.netMu.Lock()
@@ -300,12 +304,17 @@ func (c *Controller) listenAgain() error {
 	if closed {
 		return fmt.Errorf("cannot listen: controller %q is closed", c.config.Name)
 	}
-	listener, err := net.Listen("tcp", c.address)
-	if err != nil {
-		return fmt.Errorf("cannot listen: %w", err)
+	// Somebody else may have the port at the moment.
+	for deadline := time.Now().Add(portPatience); ; time.Sleep(10 * time.Millisecond) {
+		listener, err := net.Listen("tcp", c.address)
+		if err == nil {
+			c.serve(listener)
+			return nil
+		}
+		if !errors.Is(err, syscall.EADDRINUSE) || time.Now().After(deadline) {
+			return fmt.Errorf("cannot listen: %w", err)
+		}
 	}
-	c.serve(listener)
-	return nil
 }
 
 func (c *Controller) dropConnections() {
@@ -343,7 +352,7 @@ func (l *trackedListener) Accept() (net.Conn, error) {
 	l.controller.netMu.Lock()
 	defer l.controller.netMu.Unlock()
 	l.controller.conns[tracked] = true
-	if l.controller.closed {
+	if l.controller.listener != l.Listener { // it came while we stopped listening
 		_ = conn.Close()
 	}
 	return tracked, nil

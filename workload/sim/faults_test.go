@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -99,6 +100,28 @@ func TestADeadControllerComesBackWithItsModels(t *testing.T) {
 	var list params.UserModelList
 	ok(t, call(t, w.asAdmin(t, "/api"), "ModelManager", 11, "ListModels", params.Entity{Tag: "user-admin"}, &list))
 	same(t, len(list.UserModels), 2)
+}
+
+func TestNoConnectionOutlivesItsController(t *testing.T) {
+	w := newWorld(t, sim.Juju41)
+	for range 100 { // what it has of those who come at that moment is left to chance
+		var dialling sync.WaitGroup
+		dialled := make(chan struct{}, 4)
+		for range cap(dialled) {
+			dialling.Go(func() {
+				conn, err := net.Dial("tcp", w.peer.address)
+				dialled <- struct{}{}
+				if err == nil {
+					_, _ = conn.Read(make([]byte, 1)) // until it ends
+					_ = conn.Close()
+				}
+			})
+		}
+		<-dialled
+		w.Faults().Die()
+		dialling.Wait()
+		ok(t, w.Faults().Accept())
+	}
 }
 
 func TestARefusingControllerKeepsItsConnections(t *testing.T) {
