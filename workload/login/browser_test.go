@@ -159,6 +159,7 @@ func TestOnlyTheBrowserThatStartedALoginFinishesIt(t *testing.T) {
 
 func TestLoginsByBrowserThatFailAreLimited(t *testing.T) {
 	l, _ := browsers(t, nil, func(c *login.Config) { c.Limits = login.Limits{PerAddress: 3} })
+	l.stop()
 	ctx := estate.WithCaller(t.Context(), estate.Caller{Address: "10.0.0.1"})
 	forged := func(change func(*login.Callback)) error {
 		started, err := l.StartBrowser(ctx)

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -46,6 +45,8 @@ type lab struct {
 	tokens atomic.Int64 // requests to the token endpoint
 	log    syncBuffer
 	offset atomic.Int64 // of the Service's clock, nanoseconds
+	// stopped, where set, is where the Service's clock stands but for the offset.
+	stopped atomic.Pointer[time.Time]
 }
 
 type syncBuffer struct {
@@ -65,7 +66,19 @@ func (b *syncBuffer) String() string {
 	return b.buf.String()
 }
 
-func (l *lab) now() time.Time { return time.Now().Add(time.Duration(l.offset.Load())) }
+func (l *lab) now() time.Time {
+	now := time.Now()
+	if stopped := l.stopped.Load(); stopped != nil {
+		now = *stopped
+	}
+	return now.Add(time.Duration(l.offset.Load()))
+}
+
+// stop stops the Service's clock, for what is told to the second.
+func (l *lab) stop() {
+	now := time.Now()
+	l.stopped.Store(&now)
+}
 
 // provider makes the identity provider of a lab.
 func (l *lab) provider(t *testing.T, issuer string, change func(*idp.Config)) http.Handler {
@@ -127,7 +140,7 @@ func newLab(t *testing.T, changeProvider func(*idp.Config), change func(*login.C
 func emptyLab(t *testing.T) *lab {
 	t.Helper()
 	l := &lab{}
-	store, err := postgres.Open(t.Context(), cluster.ForTest(t).NewDatabase(t), postgres.Options{Now: l.now})
+	store, err := postgres.Open(t.Context(), cluster.ForTest(t).NewDatabase(t), postgres.Options{Now: l.now, Patience: time.Minute})
 	check(t, err)
 	t.Cleanup(store.Close)
 	l.store = store
@@ -215,6 +228,7 @@ func TestAPersonLogsInByDevice(t *testing.T) {
 func TestASessionTokenIsBase64OfAJWT(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, nil, nil)
+	l.stop()
 	token, _, err := l.logIn(t, "alice.liddell@example.com")
 	check(t, err)
 	compact, err := base64.StdEncoding.DecodeString(token)
@@ -343,11 +357,17 @@ func TestAProviderThatRefusesUsIsTheAdministratorsProblem(t *testing.T) {
 func TestAProviderMayComeLaterThanWe(t *testing.T) {
 	t.Parallel()
 	l := emptyLab(t)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	check(t, err)
-	address := listener.Addr().String()
-	check(t, listener.Close())
-	l.issuer = "http://" + address
+	var provider atomic.Pointer[http.Handler]
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		there := provider.Load()
+		if there == nil {
+			panic(http.ErrAbortHandler)
+		}
+		(*there).ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	l.issuer = server.URL
+	var err error
 	l.Service, err = login.New(t.Context(), l.config())
 	check(t, err)
 
@@ -358,12 +378,8 @@ func TestAProviderMayComeLaterThanWe(t *testing.T) {
 	_, err = l.VerifyToken(t.Context(), "")
 	wantError(t, err, estate.CodeSessionTokenInvalid, "juju login")
 
-	listener, err = net.Listen("tcp", address)
-	check(t, err)
-	server := &http.Server{Handler: l.provider(t, l.issuer, nil)}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
-	t.Cleanup(func() { _ = server.Close(); <-served })
+	handler := l.provider(t, l.issuer, nil)
+	provider.Store(&handler)
 	u, err := l.ClientCredentials(t.Context(), "robot", robotSecret)
 	check(t, err)
 	equal(t, "user", u, estate.User{Name: "robot@serviceaccount", Groups: []string{"machines"}})
@@ -603,6 +619,7 @@ func TestAServiceAccountWhoseTokenIsInactiveIsRefused(t *testing.T) {
 func TestOthersGuessesDoNotKeepAServiceAccountOut(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, nil, func(c *login.Config) { c.Limits = login.Limits{PerClient: 2} })
+	l.stop()
 	_, err := l.ClientCredentials(t.Context(), "robot", robotSecret)
 	check(t, err)
 	for _, code := range []string{estate.CodeUnauthorized, estate.CodeUnauthorized, login.CodeTryAgain, login.CodeTryAgain} {
