@@ -344,7 +344,7 @@ func TestCharmRunsUnderBothCLIs(t *testing.T) {
 // awaitStatus waits until the application's status and message are as wanted.
 func awaitStatus(t *testing.T, c *Controller, application, want string) {
 	t.Helper()
-	deadline := time.After(60 * time.Second)
+	deadline := time.After(5 * time.Minute)
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	var got string
@@ -367,7 +367,7 @@ func awaitStatus(t *testing.T, c *Controller, application, want string) {
 		got = status.Applications[application].Status.Current + " " + status.Applications[application].Status.Message
 		select {
 		case <-deadline:
-			t.Fatalf("%s is %q after a minute, want %q", application, got, want)
+			t.Fatalf("%s is %q after five minutes, want %q", application, got, want)
 		case <-tick.C:
 		}
 	}
