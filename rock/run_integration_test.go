@@ -5,7 +5,6 @@ package rock_test
 import (
 	"archive/tar"
 	"bytes"
-	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
@@ -56,7 +55,7 @@ func TestTheImageServes(t *testing.T) {
 	root, entrypoint := unroll(t, archives[0])
 	c := container{t: t, root: root}
 	environ := surroundings(t)
-	address, internal := freeAddress(t), freeAddress(t)
+	address, internal := freeAddress(t, 21000), freeAddress(t, 21100)
 	environ["JIMM_LISTEN_ADDR"], environ["JIMM_INTERNAL_LISTEN_ADDR"], environ["JIMM_DNS_NAME"] = address, internal, address
 	pebble := c.start(entrypoint)
 
@@ -380,13 +379,16 @@ func random(bytes int) string {
 	return base64.StdEncoding.EncodeToString(b)
 }
 
-func freeAddress(t *testing.T) string {
+// freeAddress finds a port that nobody listens on, below those that the kernel gives
+// to outgoing connections until JIMM listens there.
+func freeAddress(t *testing.T, from int) string {
 	t.Helper()
-	var config net.ListenConfig
-	l, err := config.Listen(context.WithoutCancel(t.Context()), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for port := from; port < from+100; port++ {
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+		if l, err := net.Listen("tcp", address); err == nil && l.Close() == nil {
+			return address
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatalf("no port from %d on is free", from)
+	return ""
 }
