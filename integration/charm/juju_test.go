@@ -89,12 +89,15 @@ relations:
 `, jimm, standin, backend), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	t.Log("the bundle is deployed")
 	j.run("deploy", bundle, "--map-machines=existing")
 	j.status("active", "ready at https://"+s.traefik.Host)
 	info := j.action("get-login-info")
 	user := s.logsIn(info["login"])
+	t.Log("JIMM is used")
 	s.usesAController(j, user, info["login-token-refresh-url"])
 
+	t.Log("options and actions")
 	j.run("config", "jimm", "jwt-expiry=soon")
 	j.status("blocked", `jwt-expiry="soon"`)
 	s.logsIn(info["login"])
@@ -109,15 +112,16 @@ relations:
 	j.action("rotate-session-key")
 	j.action("rotate-signing-keys")
 
+	t.Log("the database's password rotates")
+	before, err := pod.Environment("/usr/bin/jimmsrv")
+	if err != nil {
+		t.Fatal(err)
+	}
 	s.mu.Lock()
 	for user := range s.passwords {
 		s.passwords[user] += "-2"
 	}
 	s.mu.Unlock()
-	before, err := pod.Environment("/usr/bin/jimmsrv")
-	if err != nil {
-		t.Fatal(err)
-	}
 	j.run("config", "services", "poke=1") // has it look at its passwords
 	s.eventually("JIMM gets the new password", func() error {
 		after, err := pod.Environment("/usr/bin/jimmsrv")
@@ -129,6 +133,7 @@ relations:
 	j.status("active", "ready at")
 	s.logsIn(info["login"])
 
+	t.Log("a relation goes and comes back")
 	j.run("remove-relation", "jimm:openfga", "services:openfga")
 	j.status("blocked", "juju integrate jimm:openfga")
 	s.eventually("the relation is gone and made again", func() error {
@@ -221,6 +226,11 @@ func (j *juju) status(level, message string) {
 	j.t.Helper()
 	var last string
 	for deadline := time.Now().Add(15 * time.Minute); time.Now().Before(deadline); time.Sleep(time.Second) {
+		out, err := j.c.Juju(j.t.Context(), "status", "--format=json")
+		if err != nil {
+			last = err.Error()
+			continue
+		}
 		var status struct {
 			Applications map[string]struct {
 				Units map[string]struct {
@@ -228,7 +238,7 @@ func (j *juju) status(level, message string) {
 				} `json:"units"`
 			} `json:"applications"`
 		}
-		if err := json.Unmarshal([]byte(j.run("status", "--format=json")), &status); err != nil {
+		if err := json.Unmarshal([]byte(out), &status); err != nil {
 			j.t.Fatal(err)
 		}
 		w := status.Applications["jimm"].Units["jimm/0"].Workload

@@ -389,7 +389,7 @@ func (s *services) startIngress() {
 func (s *services) eventually(what string, try func() error) {
 	s.t.Helper()
 	var err error
-	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Minute); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
 		if err = try(); err == nil {
 			return
 		}

@@ -199,14 +199,19 @@ func (p *Pod) Boot() error {
 	p.mu.Lock()
 	p.daemon, p.ended, p.client = cmd, ended, c
 	p.mu.Unlock()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+	overdue := time.After(time.Minute)
+	for {
 		if _, err = c.SysInfo(); err == nil {
 			break
 		}
-		if time.Now().After(deadline) {
-			said, _ := os.ReadFile(log.Name())
-			return fmt.Errorf("cannot reach Pebble: %w: %s", err, said)
+		select {
+		case <-time.After(20 * time.Millisecond):
+			continue
+		case <-ended:
+		case <-overdue:
 		}
+		said, _ := os.ReadFile(log.Name())
+		return fmt.Errorf("cannot reach Pebble: %w: %s", err, said)
 	}
 	// The charm container sees the same socket at its own path.
 	seen := filepath.Join(p.Path(), "charm/containers/jimm/pebble.socket")
@@ -230,13 +235,21 @@ func (p *Pod) Kill() {
 	if daemon == nil {
 		return
 	}
-	out, _ := exec.Command("ip", "netns", "pids", p.namespace).Output()
-	for _, field := range strings.Fields(string(out)) {
-		if pid, err := strconv.Atoi(field); err == nil {
-			_ = syscall.Kill(pid, syscall.SIGKILL)
+	_ = daemon.Process.Kill()
+	<-ended
+	// Without Pebble, which starts again what has ended.
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		out, _ := exec.Command("ip", "netns", "pids", p.namespace).Output()
+		left := strings.Fields(string(out))
+		if len(left) == 0 {
+			return
+		}
+		for _, field := range left {
+			if pid, err := strconv.Atoi(field); err == nil {
+				_ = syscall.Kill(pid, syscall.SIGKILL)
+			}
 		}
 	}
-	<-ended
 }
 
 // Renew replaces the container by a new one of an image, as Kubernetes does when
