@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -25,7 +26,7 @@ var (
 
 func newDB(t *testing.T) *pgxpool.Pool {
 	t.Helper()
-	s, err := postgres.Open(t.Context(), cluster.ForTest(t).NewDatabase(t), postgres.Options{})
+	s, err := postgres.Open(t.Context(), cluster.ForTest(t).NewDatabase(t), postgres.Options{Patience: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
