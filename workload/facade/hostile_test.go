@@ -249,13 +249,14 @@ func (h *harm) try(params, how string) (refused bool) {
 		h.bad++
 		h.t.Errorf("%s: %s", how, fmt.Sprintf(format, args...))
 	}
-	answered := time.AfterFunc(time.Minute, func() { _ = h.conn.Close() }) // what hangs fails
+	answered := time.AfterFunc(5*time.Minute, func() { _ = h.conn.Close() }) // what hangs fails
 	defer answered.Stop()
 	if err := h.conn.WriteFrame(frame); err != nil {
 		complain("%v", err)
 		h.logIn()
 		return true
 	}
+	defer h.conn.Ask()()
 	reply, err := h.conn.ReadFrame()
 	if err != nil {
 		complain("the connection ends: %v", err)
