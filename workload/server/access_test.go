@@ -61,7 +61,7 @@ type unit struct {
 }
 
 func newPair(t *testing.T) *pair {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	t.Cleanup(cancel)
 	log := slog.New(slog.DiscardHandler)
 	dsn := cluster.ForTest(t).NewDatabase(t)
@@ -71,12 +71,12 @@ func newPair(t *testing.T) *pair {
 	p := &pair{T: t, ctx: ctx, permissions: permissions}
 	jimm := uuid.NewString()
 	start := func() *unit {
-		store, err := postgres.Open(ctx, dsn, postgres.Options{Log: log})
+		store, err := postgres.Open(ctx, dsn, postgres.Options{Log: log, Patience: time.Minute})
 		must(t, err)
 		t.Cleanup(store.Close)
 		secrets, err := sealed.New(store.Pool(), []byte("a key of thirty-two bytes or more"))
 		must(t, err)
-		trail := audit.New(store, audit.Options{Log: log})
+		trail := audit.New(store, audit.Options{Log: log, MaxWait: time.Minute})
 		t.Cleanup(func() { _ = trail.Close(context.Background()) })
 		s, err := server.New(ctx, server.Config{UUID: jimm, DNSName: "jimm.example.com", Admins: []string{admin}, Log: log},
 			server.Adapters{Store: store, Permissions: permissions, Secrets: secrets, Logins: tokens{}, Audit: trail})
@@ -139,7 +139,7 @@ func ended(t *testing.T, c *rpc.Client, since time.Time) time.Duration {
 	t.Helper()
 	select {
 	case <-c.Done():
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the connection stays open")
 	}
 	return time.Since(since)

@@ -35,8 +35,9 @@ const (
 	robotKey = "the-robots-key"
 	// redirectURL is where browsers come back to, which nothing serves.
 	redirectURL = "https://jimm.example.com/auth/callback"
-	// closing is for how long a connection may live on without its session.
-	closing = 5 * time.Second
+	// closing is for how long a connection may live on without its session, on a
+	// machine however busy; who is not told of its end finds out after a minute.
+	closing = 30 * time.Second
 )
 
 // house is an identity provider, a database, a controller and two units of JIMM.
@@ -53,9 +54,14 @@ type house struct {
 	// tokenLife is how long the issuer's tokens are good (default 1 h).
 	tokenLife time.Duration
 	limits    login.Limits
-	// ahead is by how much the clock of the logins is, in nanoseconds.
-	ahead  atomic.Int64
-	config server.Config // what is not for all
+	// ahead is by how much the clock of units is, in nanoseconds; if stopped is set,
+	// ahead of that.
+	ahead   atomic.Int64
+	stopped time.Time
+	// patience bounds how long the database may take, and callers wait for the audit
+	// log (default 1 m); 0 is as in production.
+	patience time.Duration
+	config   server.Config // what is not for all
 
 	groups     estate.IdPGroups
 	units      [2]*instance
@@ -77,7 +83,7 @@ func check(t testing.TB, err error) {
 }
 
 func newHouse(t *testing.T, changes ...func(*house)) *house {
-	h := &house{T: t, dsn: cluster.ForTest(t).NewDatabase(t)}
+	h := &house{T: t, dsn: cluster.ForTest(t).NewDatabase(t), patience: time.Minute}
 	for _, change := range changes {
 		change(h)
 	}
@@ -129,10 +135,18 @@ func newHouse(t *testing.T, changes ...func(*house)) *house {
 	return h
 }
 
+func (h *house) now() time.Time {
+	now := h.stopped
+	if now.IsZero() {
+		now = time.Now()
+	}
+	return now.Add(time.Duration(h.ahead.Load()))
+}
+
 func (h *house) newUnit() *instance {
 	t := h.T
 	log := slog.New(slog.DiscardHandler)
-	store, err := postgres.Open(t.Context(), h.dsn, postgres.Options{Log: log})
+	store, err := postgres.Open(t.Context(), h.dsn, postgres.Options{Log: log, Now: h.now, Patience: h.patience})
 	check(t, err)
 	t.Cleanup(store.Close)
 	secrets, err := sealed.New(store.Pool(), []byte("a key of thirty-two bytes or more"))
@@ -145,10 +159,10 @@ func (h *house) newUnit() *instance {
 		Issuer: h.issuer, ClientID: "jimm", ClientSecret: "jimms-secret", Scopes: []string{"openid", "profile", "email"}, GroupClaim: claim, IdPGroups: h.groups,
 		SessionKey: []byte(strings.Repeat("the-session-key-", 4)), SessionLife: time.Hour, Identities: store, Sessions: store, Log: log,
 		RedirectURL: redirectURL, BrowserLife: time.Hour, BrowserIdle: time.Hour, Secrets: secrets, Limits: h.limits,
-		Now: func() time.Time { return time.Now().Add(time.Duration(h.ahead.Load())) },
+		Now: h.now,
 	})
 	check(t, err)
-	trail := audit.New(store, audit.Options{Log: log})
+	trail := audit.New(store, audit.Options{Log: log, MaxWait: h.patience})
 	u := &instance{logins: logins, trail: trail}
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { u.Handler().ServeHTTP(w, r) }))
 	u.url = "ws" + strings.TrimPrefix(front.URL, "http")
@@ -156,6 +170,7 @@ func (h *house) newUnit() *instance {
 	c.UUID, c.DNSName, c.Admins, c.Log = jimmUUID, strings.TrimPrefix(front.URL, "http://"), []string{"boss@example.com"}, log
 	u.Server, err = server.New(t.Context(), c, server.Adapters{Store: store, Permissions: h.permissions, Secrets: secrets, Logins: logins, IdPGroups: h.groups, Audit: trail})
 	check(t, err)
+	u.Estate.Now = h.now
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan struct{})
 	go func() { defer close(done); u.Run(ctx) }()
@@ -164,7 +179,7 @@ func (h *house) newUnit() *instance {
 		front.Close()
 		cancel()
 		<-done
-		closing, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		closing, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		check(t, trail.Close(closing))
 	})
