@@ -9,10 +9,11 @@ import (
 )
 
 // Dump is all that JIMM keeps, as text that tells whether something has changed: of
-// its own database without the audit log and times, and who may do what.
+// its own database without the audit log, times, and what controllers tell of their
+// models when they like, and who may do what.
 func (s *Stack) Dump(ctx context.Context) (string, error) {
 	own, err := dump(ctx, s.postgres.DSN("jimm"), `select quote_ident(table_name), string_agg(quote_ident(column_name), ',' order by column_name)
-		from information_schema.columns where table_schema = 'public' and data_type not like 'timestamp%' and table_name not like 'audit%' group by 1 order by 1`)
+		from information_schema.columns where table_schema = 'public' and data_type not like 'timestamp%' and table_name not like 'audit%' and column_name not in ('summary', 'pushed') group by 1 order by 1`)
 	if err != nil {
 		return "", err
 	}
