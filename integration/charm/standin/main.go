@@ -34,10 +34,11 @@ func main() {
 
 func run(ctx context.Context) error {
 	event, err := hook.FromEnvironment()
-	if err != nil || event.Action != "" {
+	// Nobody asks for anything before it has joined a relation.
+	if err != nil || event.Action != "" || event.Name == "install" || strings.HasSuffix(event.Name, "-relation-created") {
 		return err
 	}
-	tools := hook.Tools{Runner: hook.Exec{}}
+	tools := hook.Tools{Runner: once{map[string][]byte{}}}
 	options, err := tools.Config(ctx)
 	if err != nil {
 		return err
@@ -85,6 +86,22 @@ func run(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// once does not ask again whether the unit leads, nor say again how it is, as the
+// charms would that this one stands for: a hook tool takes a while.
+type once struct{ done map[string][]byte }
+
+func (o once) Run(ctx context.Context, tool string, stdin []byte, args ...string) ([]byte, error) {
+	key := tool + " " + strings.Join(args, " ")
+	if out, done := o.done[key]; done && (tool == "is-leader" || tool == "status-set") {
+		return out, nil
+	}
+	out, err := hook.Exec{}.Run(ctx, tool, stdin, args...)
+	if err == nil {
+		o.done[key] = out
+	}
+	return out, err
 }
 
 // backend is the test.
