@@ -158,7 +158,7 @@ func (l *Lab) ctl(ctx context.Context, env []string, args ...string) error {
 		"CLOUD=", "PASSWORD=", "JWKS_URL=", "PREPARE_ARGS=",
 	)
 	cmd.Env = append(cmd.Env, env...)
-	cmd.WaitDelay = time.Second
+	cmd.WaitDelay = 10 * time.Second
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("cannot %s in lab %d: %w: %s", strings.Join(args, " "), l.subnet.number, err, strings.TrimSpace(string(out)))

@@ -328,10 +328,10 @@ func TestCharmRunsUnderBothCLIs(t *testing.T) {
 			juju(append(deploy, test.options...)...)
 			awaitStatus(t, c, test.name, "active opt="+test.name)
 			juju("attach-resource", "-m", "controller", test.name, "blob="+blob)
-			if out := juju("run", "-m", "controller", test.name+"/0", "ping"); !strings.Contains(out, "answer: pong") {
+			if out := juju("run", "-m", "controller", test.name+"/0", "ping", "--wait=4m"); !strings.Contains(out, "answer: pong") {
 				t.Errorf("ping answers %q", out)
 			}
-			if out := juju("exec", "-m", "controller", "--unit", test.name+"/0", "cat $(resource-get blob)"); out != "some text\n" {
+			if out := juju("exec", "--wait=4m", "-m", "controller", "--unit", test.name+"/0", "cat $(resource-get blob)"); out != "some text\n" {
 				t.Errorf("the resource is %q", out)
 			}
 		})
