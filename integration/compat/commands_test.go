@@ -53,9 +53,9 @@ var commands = []command{
 	{line: "models", only: rows},
 	{line: "models --format yaml", only: own},
 	{line: "show-model MODEL"},
-	{line: "clouds --controller CONTROLLER"},
+	{line: "clouds --controller CONTROLLER", only: own},
 	{line: "regions CLOUD --controller CONTROLLER"},
-	{line: "credentials --controller CONTROLLER"},
+	{line: "credentials --controller CONTROLLER", only: own},
 	{line: "show-cloud CLOUD --controller CONTROLLER", as: administrator, only: own},
 	{line: "users", as: administrator, only: own},
 	{line: "show-user", as: administrator},
@@ -147,7 +147,7 @@ var commands = []command{
 	{line: "upgrade-model --dry-run"},
 	{line: "add-machine"},
 	{line: "remove-machine 1 --no-prompt --force"},
-	{line: "wait-for application fix --timeout 10s"},
+	{line: "wait-for application fix --timeout 2m"},
 
 	{line: "offer fix:db OFFER"},
 	{line: "offers", only: rows},
@@ -302,12 +302,21 @@ var unprovisionedRules = []rule{
 	{regexp.MustCompile(`current: (?:pending|down|allocating|provisioning error)\b`), "current: unprovisioned"},
 }
 
-// logLines says of each line of a log only that it is one.
+// logLines says of each message of a log, which may have several lines, only that it is one.
 func logLines(_, output string) string {
-	return logLine.ReplaceAllString(output, "a log line")
+	var kept strings.Builder
+	for line := range strings.Lines(output) {
+		switch {
+		case logLine.MatchString(line):
+			kept.WriteString("a log message\n")
+		case kept.Len() == 0 || strings.HasPrefix(line, "ERROR"):
+			kept.WriteString(line)
+		}
+	}
+	return kept.String()
 }
 
-var logLine = regexp.MustCompile(`(?m)^\S+: \d\d:\d\d:\d\d [A-Z]+ .*$`)
+var logLine = regexp.MustCompile(`^\S+: \d\d:\d\d:\d\d [A-Z]+ `)
 
 // withoutRegistration leaves out the secret that a new user registers with.
 func withoutRegistration(_, output string) string {

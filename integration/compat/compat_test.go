@@ -55,31 +55,38 @@ func TestEveryCommandDoesThroughJIMMWhatItDoesDirectly(t *testing.T) {
 }
 
 // compare fills the table. Each client works on each controller, directly and
-// through JIMM, in models of its own.
+// through JIMM, in models of its own. They begin together: what the last commands
+// make is not there yet when another client does the first ones.
 func (w *world) compare(t *testing.T) *table {
 	table := newTable(w.generations, w.releases)
-	var working sync.WaitGroup
-	for _, g := range w.generations {
-		for _, route := range []route{direct, throughJIMM} {
-			working.Go(func() {
-				if err := w.settle(t.Context(), g, route); err != nil {
-					t.Errorf("cannot prepare the models on %s, %s: %v", g.name, route, err)
-					return
-				}
-				for _, r := range w.releases {
-					working.Go(func() {
-						if err := w.walk(t.Context(), g, r, route, table); err != nil {
-							t.Errorf("juju %s on %s, %s: %v", r.name, g.name, route, err)
-						}
-					})
+	everywhere := func(do func(g *generation, route route)) {
+		var working sync.WaitGroup
+		for _, g := range w.generations {
+			for _, route := range []route{direct, throughJIMM} {
+				working.Go(func() { do(g, route) })
+			}
+		}
+		working.Wait()
+		if t.Failed() {
+			t.FailNow()
+		}
+	}
+	everywhere(func(g *generation, route route) {
+		if err := w.settle(t.Context(), g, route); err != nil {
+			t.Errorf("cannot prepare the models on %s, %s: %v", g.name, route, err)
+		}
+	})
+	everywhere(func(g *generation, route route) {
+		var walking sync.WaitGroup
+		for _, r := range w.releases {
+			walking.Go(func() {
+				if err := w.walk(t.Context(), g, r, route, table); err != nil {
+					t.Errorf("juju %s on %s, %s: %v", r.name, g.name, route, err)
 				}
 			})
 		}
-	}
-	working.Wait()
-	if t.Failed() {
-		t.FailNow()
-	}
+		walking.Wait()
+	})
 	return table
 }
 

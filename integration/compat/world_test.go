@@ -217,7 +217,7 @@ func (w *world) through(ctx context.Context, juju string, user idp.User) (*clien
 }
 
 // patience bounds how long one command may take.
-const patience = 2 * time.Minute
+const patience = 10 * time.Minute
 
 // outcome is what a command has done.
 type outcome struct {
