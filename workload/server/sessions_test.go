@@ -231,22 +231,27 @@ func (c *connection) call(facade string, version int, method string, args, resul
 	if err := c.WriteFrame(rpc.AppendRequest(nil, &rpc.Request{RequestID: c.last, Type: facade, Version: version, Method: method, Params: raw})); err != nil {
 		c.t.Fatalf("%s: %v", c.name, err)
 	}
+	var reply []byte
 	select {
-	case reply := <-c.replies:
-		var r struct {
-			Error    string          `json:"error"`
-			Code     string          `json:"error-code"`
-			Response json.RawMessage `json:"response"`
-		}
-		check(c.t, json.Unmarshal(reply, &r))
-		if r.Error != "" {
-			return r.Error + " (" + r.Code + ")"
-		}
-		if result != nil {
-			check(c.t, json.Unmarshal(r.Response, result))
-		}
+	case reply = <-c.replies:
 	case <-c.closed:
-		c.t.Fatalf("%s is closed", c.name)
+		select { // the last word
+		case reply = <-c.replies:
+		default:
+			c.t.Fatalf("%s is closed", c.name)
+		}
+	}
+	var r struct {
+		Error    string          `json:"error"`
+		Code     string          `json:"error-code"`
+		Response json.RawMessage `json:"response"`
+	}
+	check(c.t, json.Unmarshal(reply, &r))
+	if r.Error != "" {
+		return r.Error + " (" + r.Code + ")"
+	}
+	if result != nil {
+		check(c.t, json.Unmarshal(r.Response, result))
 	}
 	return ""
 }
@@ -323,11 +328,17 @@ func (h *house) log(u *instance, model, username, secret string) <-chan struct{}
 // wantClosed waits for connections to close, and returns how long it took.
 func wantClosed(t *testing.T, since time.Time, closed map[string]<-chan struct{}) {
 	t.Helper()
-	deadline := time.After(closing - time.Since(since))
+	late, cancel := context.WithDeadline(t.Context(), since.Add(closing))
+	defer cancel()
 	for name, c := range closed {
 		select {
 		case <-c:
-		case <-deadline:
+			continue
+		case <-late.Done():
+		}
+		select { // what was before may have taken all the time
+		case <-c:
+		default:
 			t.Errorf("%s is open %v after the end of its session", name, time.Since(since))
 		}
 	}
