@@ -159,7 +159,7 @@ func (n *newcomer) command(ctx context.Context, name string, args ...string) *ex
 		"PATH=" + filepath.Dir(n.juju) + ":" + os.Getenv("PATH"), "HOME=" + n.home, "JUJU_DATA=" + filepath.Join(n.home, "juju"), "LANG=C.UTF-8",
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: n.as}
-	cmd.WaitDelay = time.Second
+	cmd.WaitDelay = 10 * time.Second
 	return cmd
 }
 
@@ -232,8 +232,9 @@ type running struct {
 
 var ready = regexp.MustCompile(`Ready in ([0-9.]+) s`)
 
-// startLimit is how long a start may take once all is built.
-const startLimit = 10.0
+// startLimit is how many seconds a start may take once all is built: it takes less than ten, but
+// on a busy machine.
+const startLimit = 60.0
 
 // up starts jimmdev and waits until it is ready.
 func (n *newcomer) up(args ...string) *running {
