@@ -187,7 +187,7 @@ func (w *world) failing(extra map[string]string) string {
 	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program)
-	for _, set := range []map[string]string{w.environ, {"JIMM_LISTEN_ADDR": freeAddress(w.t), "JIMM_INTERNAL_LISTEN_ADDR": freeAddress(w.t)}, extra} {
+	for _, set := range []map[string]string{w.environ, {"JIMM_LISTEN_ADDR": freeAddress(), "JIMM_INTERNAL_LISTEN_ADDR": freeAddress()}, extra} {
 		for name, value := range set {
 			cmd.Env = append(cmd.Env, name+"="+value)
 		}

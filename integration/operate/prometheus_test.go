@@ -73,7 +73,7 @@ func (w *world) startPrometheus(units ...*unit) *prometheus {
 		"rule_files":     []string{filepath.Join(dir, "quick.rules.yaml")},
 		"scrape_configs": []any{map[string]any{"job_name": "jimm", "static_configs": []any{map[string]any{"targets": targets}}}},
 	})
-	p := &prometheus{w, freeAddress(w.t)}
+	p := &prometheus{w, freeAddress()}
 	log := &journal{}
 	cmd := exec.Command(path, "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+p.address, "--log.level=warn")
 	cmd.Stderr, cmd.Stdout = log, log

@@ -12,12 +12,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	mathrand "math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -185,7 +187,7 @@ func (w *world) start(name string, extra map[string]string) *unit {
 // meanwhile.
 func (w *world) tryStart(name string, extra map[string]string) *unit {
 	w.t.Helper()
-	u := &unit{w: w, name: name, log: &journal{}, address: freeAddress(w.t), internal: freeAddress(w.t), ended: make(chan struct{})}
+	u := &unit{w: w, name: name, log: &journal{}, address: freeAddress(), internal: freeAddress(), ended: make(chan struct{})}
 	u.cmd = exec.Command(program)
 	u.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "JIMM_LISTEN_ADDR=" + u.address, "JIMM_INTERNAL_LISTEN_ADDR=" + u.internal}
 	for _, set := range []map[string]string{w.environ, extra} {
@@ -283,15 +285,16 @@ func (w *world) eventually(what string, try func() error) {
 	}
 }
 
-// freeAddress returns one that nobody listens at.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+// freeAddress returns one that nobody listens at, with a port below those that the
+// kernel gives to connections.
+func freeAddress() string {
+	const first, count = 20_000, 12_000
+	for {
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(first+mathrand.IntN(count)))
+		if l, err := net.Listen("tcp", address); err == nil && l.Close() == nil {
+			return address
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // journal is the log of a unit.
