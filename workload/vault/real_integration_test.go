@@ -239,6 +239,10 @@ func TestARealVaultFailsAndHeals(t *testing.T) {
 	v.wantKept(s)
 
 	check(t, v.process.Process.Signal(syscall.SIGSTOP))
+	var state syscall.WaitStatus // until all its threads have stopped, it may answer
+	if _, err := syscall.Wait4(v.process.Process.Pid, &state, syscall.WUNTRACED, nil); err != nil || !state.Stopped() {
+		t.Fatalf("it does not stop: %v, %v", state, err)
+	}
 	v.wantFault(hurried, estate.CodeConnectionFailed, "Vault does not answer in time")
 	check(t, v.process.Process.Signal(syscall.SIGCONT))
 	v.wantKept(s)
