@@ -34,8 +34,7 @@ func main() {
 
 func run(ctx context.Context) error {
 	event, err := hook.FromEnvironment()
-	// Nobody asks for anything before it has joined a relation.
-	if err != nil || event.Action != "" || event.Name == "install" || strings.HasSuffix(event.Name, "-relation-created") {
+	if err != nil || event.Action != "" {
 		return err
 	}
 	tools := hook.Tools{Runner: once{map[string][]byte{}}}
