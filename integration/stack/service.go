@@ -148,7 +148,25 @@ func (s *Service) end(signal syscall.Signal) error {
 
 // Freeze stops the service from doing anything: its connections stay, and nobody
 // answers. Thaw has it go on.
-func (s *Service) Freeze() error { return s.process.Signal(syscall.SIGSTOP) }
+func (s *Service) Freeze() error {
+	if err := s.process.Signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	// Until all its threads have stopped, it may answer.
+	for {
+		var state syscall.WaitStatus
+		_, err := syscall.Wait4(s.process.Pid, &state, syscall.WUNTRACED, nil)
+		switch {
+		case err == syscall.EINTR:
+		case err != nil:
+			return fmt.Errorf("cannot wait until %s has stopped: %w", s.Name, err)
+		case !state.Stopped():
+			return fmt.Errorf("%s has ended", s.Name)
+		default:
+			return nil
+		}
+	}
+}
 
 // Thaw ends a Freeze.
 func (s *Service) Thaw() error { return s.process.Signal(syscall.SIGCONT) }
