@@ -41,28 +41,27 @@ func (t *Transfer) record(r *http.Request, about target, request authorized) (en
 
 // record takes a request to the audit log.
 func (s *session) record(id uint64, facade string, version int, object, method string, raw json.RawMessage) error {
-	if s.g.Recorder == nil {
-		return nil
-	}
-	user, model := s.names()
-	return s.g.Recorder.Record(s.ctx, estate.AuditEvent{
-		Time: s.g.Now(), ConversationID: s.conversation, MessageID: id,
-		Facade: facade, Method: method, Version: version, ObjectID: object,
-		User: user, Model: s.modelUUID, ModelName: model, Params: raw,
+	return s.write(estate.AuditEvent{
+		MessageID: id, Facade: facade, Method: method, Version: version, ObjectID: object, Params: raw,
 	})
 }
 
 // recordReply takes a reply to the audit log.
 func (s *session) recordReply(id uint64, facade string, version int, object, method, errText, code string) error {
+	return s.write(estate.AuditEvent{
+		MessageID: id, Facade: facade, Method: method, Version: version, ObjectID: object,
+		IsResponse: true, Error: errText, ErrorCode: code,
+	})
+}
+
+// write takes an event to the audit log, with when and in what session it is.
+func (s *session) write(e estate.AuditEvent) error {
 	if s.g.Recorder == nil {
 		return nil
 	}
-	user, model := s.names()
-	return s.g.Recorder.Record(s.ctx, estate.AuditEvent{
-		Time: s.g.Now(), ConversationID: s.conversation, MessageID: id,
-		Facade: facade, Method: method, Version: version, ObjectID: object,
-		User: user, Model: s.modelUUID, ModelName: model, IsResponse: true, Error: errText, ErrorCode: code,
-	})
+	e.Time, e.ConversationID, e.Model = s.g.Now(), s.conversation, s.modelUUID
+	e.User, e.ModelName = s.names()
+	return s.g.Recorder.Record(s.ctx, e)
 }
 
 // finished says how a request that was forwarded has ended; its error takes the
