@@ -53,7 +53,7 @@ func (c *Connection) makeOffer(ctx context.Context, a params.AddApplicationOffer
 		}
 		owner = tag.Id()
 	}
-	return c.server.Estate.MakeOffer(ctx, *c.user, estate.OfferArgs{
+	return c.server.Estate.MakeOffer(ctx, *c.User(), estate.OfferArgs{
 		ModelUUID: uuid, Name: a.OfferName, Application: a.ApplicationName,
 		Description: a.ApplicationDescription, Endpoints: a.Endpoints, Owner: owner,
 	})
@@ -61,7 +61,7 @@ func (c *Connection) makeOffer(ctx context.Context, a params.AddApplicationOffer
 
 func showOffers(ctx context.Context, c *Connection, args params.OfferURLs) (params.ApplicationOffersResults, error) {
 	return params.ApplicationOffersResults{Results: each(args.OfferURLs, func(url string) params.ApplicationOfferResult {
-		offer, err := c.server.Estate.ShowOffer(ctx, *c.user, url)
+		offer, err := c.server.Estate.ShowOffer(ctx, *c.User(), url)
 		if err != nil {
 			return params.ApplicationOfferResult{Error: c.wireError(ctx, err)}
 		}
@@ -70,12 +70,12 @@ func showOffers(ctx context.Context, c *Connection, args params.OfferURLs) (para
 }
 
 func listOffers(ctx context.Context, c *Connection, args params.OfferFilters) (params.QueryApplicationOffersResultsV5, error) {
-	offers, err := c.server.Estate.ListOffers(ctx, *c.user, args.Filters)
+	offers, err := c.server.Estate.ListOffers(ctx, *c.User(), args.Filters)
 	return params.QueryApplicationOffersResultsV5{Results: offers}, err
 }
 
 func findOffers(ctx context.Context, c *Connection, args params.OfferFilters) (params.QueryApplicationOffersResultsV5, error) {
-	offers, err := c.server.Estate.FindOffers(ctx, *c.user, args.Filters)
+	offers, err := c.server.Estate.FindOffers(ctx, *c.User(), args.Filters)
 	return params.QueryApplicationOffersResultsV5{Results: offers}, err
 }
 
@@ -109,7 +109,7 @@ func consumeDetails(ctx context.Context, c *Connection, args params.ConsumeOffer
 		consumer = tag.Id()
 	}
 	return params.ConsumeOfferDetailsResults{Results: each(args.OfferURLs.OfferURLs, func(url string) params.ConsumeOfferDetailsResult {
-		details, err := c.server.Estate.ConsumeDetails(ctx, *c.user, consumer, url, args.OfferURLs.BakeryVersion)
+		details, err := c.server.Estate.ConsumeDetails(ctx, *c.User(), consumer, url, args.OfferURLs.BakeryVersion)
 		return params.ConsumeOfferDetailsResult{ConsumeOfferDetails: details, Error: c.wireError(ctx, err)}
 	})}, nil
 }
@@ -118,7 +118,7 @@ func modifyOfferAccess(ctx context.Context, c *Connection, args params.ModifyOff
 	return params.ErrorResults{Results: each(args.Changes, func(change params.ModifyOfferAccess) params.ErrorResult {
 		access, err := accessChange(change.UserTag, string(change.Action), string(change.Access))
 		if err == nil {
-			err = c.server.Estate.ModifyOfferAccess(ctx, *c.user, change.OfferURL, access)
+			err = c.server.Estate.ModifyOfferAccess(ctx, *c.User(), change.OfferURL, access)
 		}
 		return params.ErrorResult{Error: c.wireError(ctx, err)}
 	})}, nil
@@ -126,7 +126,7 @@ func modifyOfferAccess(ctx context.Context, c *Connection, args params.ModifyOff
 
 func removeOffers(ctx context.Context, c *Connection, args params.DestroyApplicationOffers) (params.ErrorResults, error) {
 	return params.ErrorResults{Results: each(args.OfferURLs, func(url string) params.ErrorResult {
-		return params.ErrorResult{Error: c.wireError(ctx, c.server.Estate.RemoveOffer(ctx, *c.user, local(url), args.Force))}
+		return params.ErrorResult{Error: c.wireError(ctx, c.server.Estate.RemoveOffer(ctx, *c.User(), local(url), args.Force))}
 	})}, nil
 }
 

@@ -50,7 +50,7 @@ func findAuditEvents(ctx context.Context, c *Connection, args jimmparams.FindAud
 	if tag, err := names.ParseModelTag(args.Model); err == nil {
 		f.Model = tag.Id()
 	}
-	found, err := c.server.Estate.FindAuditEvents(ctx, *c.user, f)
+	found, err := c.server.Estate.FindAuditEvents(ctx, *c.User(), f)
 	return auditEvents{each(found, wireAuditEvent)}, err
 }
 
@@ -89,6 +89,6 @@ func wireAuditEvent(e estate.AuditEvent) auditEvent {
 }
 
 func purgeLogs(ctx context.Context, c *Connection, args jimmparams.PurgeLogsRequest) (jimmparams.PurgeLogsResponse, error) {
-	n, err := c.server.Estate.PurgeAuditEvents(ctx, *c.user, args.Date)
+	n, err := c.server.Estate.PurgeAuditEvents(ctx, *c.User(), args.Date)
 	return jimmparams.PurgeLogsResponse{DeletedCount: int64(n)}, err
 }

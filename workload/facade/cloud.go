@@ -31,7 +31,7 @@ var cloudMethods = methods{
 }
 
 func clouds(ctx context.Context, c *Connection) (params.CloudsResult, error) {
-	list, err := c.server.Estate.Clouds(ctx, *c.user)
+	list, err := c.server.Estate.Clouds(ctx, *c.User())
 	if err != nil {
 		return params.CloudsResult{}, err
 	}
@@ -43,7 +43,7 @@ func clouds(ctx context.Context, c *Connection) (params.CloudsResult, error) {
 }
 
 func addCloud(ctx context.Context, c *Connection, args params.AddCloudArgs) (struct{}, error) {
-	return struct{}{}, c.server.Estate.AddCloud(ctx, *c.user, args)
+	return struct{}{}, c.server.Estate.AddCloud(ctx, *c.User(), args)
 }
 
 func removeClouds(ctx context.Context, c *Connection, args params.Entities) (params.ErrorResults, error) {
@@ -53,12 +53,12 @@ func removeClouds(ctx context.Context, c *Connection, args params.Entities) (par
 			err = estate.Errorf(estate.CodeBadRequest, "%q is not a cloud tag", clip(e.Tag))
 			return params.ErrorResult{Error: c.wireError(ctx, err)}
 		}
-		return params.ErrorResult{Error: c.wireError(ctx, c.server.Estate.RemoveCloud(ctx, *c.user, tag.Id()))}
+		return params.ErrorResult{Error: c.wireError(ctx, c.server.Estate.RemoveCloud(ctx, *c.User(), tag.Id()))}
 	})}, nil
 }
 
 func modelConfigSchema(ctx context.Context, c *Connection, args params.ModelConfigSchemaArgs) (params.ModelConfigSchemaResult, error) {
-	return c.server.Estate.ModelConfigSchema(ctx, *c.user, args.ProviderType)
+	return c.server.Estate.ModelConfigSchema(ctx, *c.User(), args.ProviderType)
 }
 
 func (c *Connection) cloud(ctx context.Context, text string) (estate.Cloud, error) {
@@ -66,7 +66,7 @@ func (c *Connection) cloud(ctx context.Context, text string) (estate.Cloud, erro
 	if err != nil {
 		return estate.Cloud{}, estate.Errorf(estate.CodeBadRequest, "%q is not a cloud tag", clip(text))
 	}
-	return c.server.Estate.Cloud(ctx, *c.user, tag.Id())
+	return c.server.Estate.Cloud(ctx, *c.User(), tag.Id())
 }
 
 func cloud(ctx context.Context, c *Connection, args params.Entities) (params.CloudResults, error) {
@@ -85,7 +85,7 @@ func cloudInfo(ctx context.Context, c *Connection, args params.Entities) (params
 		if err != nil {
 			return params.CloudInfoResult{Error: c.wireError(ctx, err)}
 		}
-		users, err := c.server.Estate.CloudUsers(ctx, *c.user, found.Name)
+		users, err := c.server.Estate.CloudUsers(ctx, *c.User(), found.Name)
 		if err != nil {
 			return params.CloudInfoResult{Error: c.wireError(ctx, err)}
 		}
@@ -101,18 +101,18 @@ func cloudDetails(c estate.Cloud) params.CloudDetails {
 }
 
 func listCloudInfo(ctx context.Context, c *Connection, args params.ListCloudsRequest) (params.ListCloudInfoResults, error) {
-	list, err := c.server.Estate.Clouds(ctx, *c.user)
+	list, err := c.server.Estate.Clouds(ctx, *c.User())
 	if err != nil {
 		return params.ListCloudInfoResults{}, err
 	}
 	return params.ListCloudInfoResults{Results: each(list, func(cloud estate.Cloud) params.ListCloudInfoResult {
 		access := estate.AccessAddModel
-		users, err := c.server.Estate.CloudUsers(ctx, *c.user, cloud.Name)
+		users, err := c.server.Estate.CloudUsers(ctx, *c.User(), cloud.Name)
 		if err != nil {
 			return params.ListCloudInfoResult{Error: c.wireError(ctx, err)}
 		}
 		for _, user := range users {
-			if user.UserName == c.user.Name {
+			if user.UserName == c.User().Name {
 				access = user.Access
 			}
 		}
@@ -129,7 +129,7 @@ func modifyCloudAccess(ctx context.Context, c *Connection, args params.ModifyClo
 		}
 		access, err := accessChange(change.UserTag, string(change.Action), change.Access)
 		if err == nil {
-			err = c.server.Estate.ModifyCloudAccess(ctx, *c.user, tag.Id(), access)
+			err = c.server.Estate.ModifyCloudAccess(ctx, *c.User(), tag.Id(), access)
 		}
 		return params.ErrorResult{Error: c.wireError(ctx, err)}
 	})}, nil
@@ -164,7 +164,7 @@ func (c *Connection) userCredentials(ctx context.Context, a params.UserCloud) ([
 	if err != nil {
 		return nil, estate.Errorf(estate.CodeBadRequest, "%q is not a cloud tag", clip(a.CloudTag))
 	}
-	list, err := c.server.Estate.Credentials(ctx, *c.user, user.Id(), cloud.Id())
+	list, err := c.server.Estate.Credentials(ctx, *c.User(), user.Id(), cloud.Id())
 	return each(list, func(found estate.Credential) string { return found.Tag().String() }), err
 }
 
@@ -180,7 +180,7 @@ func addCredentials(ctx context.Context, c *Connection, args params.TaggedCreden
 	return params.ErrorResults{Results: each(args.Credentials, func(a params.TaggedCredential) params.ErrorResult {
 		tag, err := credentialTag(a.Tag)
 		if err == nil {
-			_, err = c.server.Estate.UpdateCredential(ctx, *c.user, tag, a.Credential, false)
+			_, err = c.server.Estate.UpdateCredential(ctx, *c.User(), tag, a.Credential, false)
 		}
 		return params.ErrorResult{Error: c.wireError(ctx, err)}
 	})}, nil
@@ -191,7 +191,7 @@ func updateCredentials(ctx context.Context, c *Connection, args params.UpdateCre
 		result := params.UpdateCredentialResult{CredentialTag: a.Tag}
 		tag, err := credentialTag(a.Tag)
 		if err == nil {
-			result.Models, err = c.server.Estate.UpdateCredential(ctx, *c.user, tag, a.Credential, args.Force)
+			result.Models, err = c.server.Estate.UpdateCredential(ctx, *c.User(), tag, a.Credential, args.Force)
 		}
 		result.Error = c.wireError(ctx, err)
 		return result
@@ -203,7 +203,7 @@ func checkCredentials(ctx context.Context, c *Connection, args params.TaggedCred
 		result := params.UpdateCredentialResult{CredentialTag: a.Tag}
 		tag, err := credentialTag(a.Tag)
 		if err == nil {
-			result.Models, err = c.server.Estate.CheckCredential(ctx, *c.user, tag, a.Credential)
+			result.Models, err = c.server.Estate.CheckCredential(ctx, *c.User(), tag, a.Credential)
 		}
 		result.Error = c.wireError(ctx, err)
 		return result
@@ -214,7 +214,7 @@ func revokeCredentials(ctx context.Context, c *Connection, args params.RevokeCre
 	return params.ErrorResults{Results: each(args.Credentials, func(a params.RevokeCredentialArg) params.ErrorResult {
 		tag, err := credentialTag(a.Tag)
 		if err == nil {
-			err = c.server.Estate.RevokeCredential(ctx, *c.user, tag, a.Force)
+			err = c.server.Estate.RevokeCredential(ctx, *c.User(), tag, a.Force)
 		}
 		return params.ErrorResult{Error: c.wireError(ctx, err)}
 	})}, nil
@@ -226,7 +226,7 @@ func credential(ctx context.Context, c *Connection, args params.Entities) (param
 		if err != nil {
 			return params.CloudCredentialResult{Error: c.wireError(ctx, err)}
 		}
-		found, _, err := c.server.Estate.CredentialContents(ctx, *c.user, tag, false)
+		found, _, err := c.server.Estate.CredentialContents(ctx, *c.User(), tag, false)
 		if err != nil {
 			return params.CloudCredentialResult{Error: c.wireError(ctx, err)}
 		}
@@ -241,7 +241,7 @@ func credentialContents(ctx context.Context, c *Connection, args params.CloudCre
 	}
 	var tags []names.CloudCredentialTag
 	for _, a := range args.Credentials {
-		path := a.CloudName + "/" + c.user.Name + "/" + a.CredentialName
+		path := a.CloudName + "/" + c.User().Name + "/" + a.CredentialName
 		if !names.IsValidCloudCredential(path) {
 			return params.CredentialContentResults{}, estate.Errorf(estate.CodeBadRequest, "%q is not a credential", clip(path))
 		}
@@ -254,7 +254,7 @@ func credentialContents(ctx context.Context, c *Connection, args params.CloudCre
 }
 
 func allCredentialContents(ctx context.Context, c *Connection, withSecrets bool) (params.CredentialContentResults, error) {
-	all, err := c.server.Estate.Credentials(ctx, *c.user, c.user.Name, "")
+	all, err := c.server.Estate.Credentials(ctx, *c.User(), c.User().Name, "")
 	if err != nil {
 		return params.CredentialContentResults{}, err
 	}
@@ -270,11 +270,11 @@ func allCredentialContents(ctx context.Context, c *Connection, withSecrets bool)
 }
 
 func (c *Connection) credentialContent(ctx context.Context, tag names.CloudCredentialTag, withSecrets bool) (*params.ControllerCredentialInfo, error) {
-	found, attributes, err := c.server.Estate.CredentialContents(ctx, *c.user, tag, withSecrets)
+	found, attributes, err := c.server.Estate.CredentialContents(ctx, *c.User(), tag, withSecrets)
 	if err != nil {
 		return nil, err
 	}
-	using, err := c.server.Estate.ModelsUsing(ctx, *c.user, found)
+	using, err := c.server.Estate.ModelsUsing(ctx, *c.User(), found)
 	if err != nil {
 		return nil, err
 	}

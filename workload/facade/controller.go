@@ -79,7 +79,7 @@ func getControllerAccess(ctx context.Context, c *Connection, args params.Entitie
 			err = estate.Errorf(estate.CodeBadRequest, "%q is not a user tag", clip(e.Tag))
 			return params.UserAccessResult{Error: c.wireError(ctx, err)}
 		}
-		access, err := c.server.Estate.JIMMAccess(ctx, *c.user, estate.User{Name: tag.Id()})
+		access, err := c.server.Estate.JIMMAccess(ctx, *c.User(), estate.User{Name: tag.Id()})
 		if err != nil {
 			return params.UserAccessResult{Error: c.wireError(ctx, err)}
 		}
@@ -89,7 +89,7 @@ func getControllerAccess(ctx context.Context, c *Connection, args params.Entitie
 
 func initiateMigration(ctx context.Context, c *Connection, args params.InitiateMigrationArgs) (params.InitiateMigrationResults, error) {
 	return params.InitiateMigrationResults{Results: each(args.Specs, func(spec params.MigrationSpec) params.InitiateMigrationResult {
-		result, err := c.server.Estate.InitiateMigration(ctx, *c.user, spec, args.DryRun)
+		result, err := c.server.Estate.InitiateMigration(ctx, *c.User(), spec, args.DryRun)
 		if err != nil {
 			return params.InitiateMigrationResult{ModelTag: spec.ModelTag, Error: c.wireError(ctx, err)}
 		}

@@ -46,7 +46,7 @@ type Connection struct {
 	End func()
 
 	admin *Admin
-	user  *estate.User
+	user  atomic.Pointer[estate.User]
 	// unmasked is set when the client wants the UUIDs of controllers in place
 	// of JIMM's own.
 	unmasked atomic.Bool
@@ -57,7 +57,7 @@ type Connection struct {
 }
 
 // User returns who has logged in, nil before that.
-func (c *Connection) User() *estate.User { return c.user }
+func (c *Connection) User() *estate.User { return c.user.Load() }
 
 // Connect makes the handler of one new connection, which was made with this
 // cookie of a session by browser, or none.
@@ -154,8 +154,8 @@ var facadeVersions = func() []params.FacadeVersions {
 // ServeRPC answers one request.
 func (c *Connection) ServeRPC(ctx context.Context, r *rpc.Request) (any, error) {
 	ctx = logging.With(ctx, "request", r.RequestID, "facade", clip(r.Type), "method", clip(r.Method))
-	if c.user != nil {
-		ctx = logging.With(ctx, "user", c.user.Name)
+	if u := c.User(); u != nil {
+		ctx = logging.With(ctx, "user", u.Name)
 	}
 	if c.server.Record == nil {
 		return c.serve(ctx, r)
@@ -165,8 +165,11 @@ func (c *Connection) ServeRPC(ctx context.Context, r *rpc.Request) (any, error) 
 		return nil, err
 	}
 	result, err := c.serve(ctx, r)
-	if unwritten := ended(err); unwritten != nil && !estate.Is(err, estate.CodeConnectionFailed) {
-		return nil, unwritten // an outage says more itself
+	if unwritten := ended(err); unwritten != nil && !estate.Is(err, estate.CodeConnectionFailed) { // an outage says more itself
+		if r.Type == "Admin" && err == nil && c.User() != nil && c.End != nil {
+			c.End() // who believes not to be logged in is not
+		}
+		return nil, unwritten
 	}
 	return result, err
 }
@@ -175,7 +178,7 @@ func (c *Connection) serve(ctx context.Context, r *rpc.Request) (any, error) {
 	if r.Type == "Admin" {
 		return c.login(ctx, r)
 	}
-	if c.user == nil && r.Type != "Pinger" {
+	if c.User() == nil && r.Type != "Pinger" {
 		return nil, errNotLoggedIn
 	}
 	versions, ok := facades[r.Type]
@@ -200,7 +203,7 @@ var (
 
 // login answers the Admin facade, which ends with the login.
 func (c *Connection) login(ctx context.Context, r *rpc.Request) (any, error) {
-	if c.user != nil {
+	if c.User() != nil {
 		return nil, errLoggedIn
 	}
 	result, user, err := c.admin.Handle(ctx, r.Version, r.Method, r.Params)
@@ -213,7 +216,7 @@ func (c *Connection) login(ctx context.Context, r *rpc.Request) (any, error) {
 	}
 	c.loginMu.Lock()
 	defer c.loginMu.Unlock()
-	if c.user != nil {
+	if c.User() != nil {
 		return nil, errLoggedIn
 	}
 	if c.End != nil {
@@ -221,7 +224,7 @@ func (c *Connection) login(ctx context.Context, r *rpc.Request) (any, error) {
 			return nil, err
 		}
 	}
-	c.user = user
+	c.user.Store(user)
 	return login, nil
 }
 

@@ -49,11 +49,11 @@ func (c *Connection) userset(ctx context.Context, kind estate.Kind, uuid, name s
 	if err != nil {
 		return estate.Userset{}, err
 	}
-	return c.server.Estate.Userset(ctx, *c.user, kind, id)
+	return c.server.Estate.Userset(ctx, *c.User(), kind, id)
 }
 
 func addGroup(ctx context.Context, c *Connection, args jimmparams.AddGroupRequest) (jimmparams.AddGroupResponse, error) {
-	s, err := c.server.Estate.AddUserset(ctx, *c.user, estate.KindGroup, args.Name)
+	s, err := c.server.Estate.AddUserset(ctx, *c.User(), estate.KindGroup, args.Name)
 	return jimmparams.AddGroupResponse{Group: groupInfo(s)}, err
 }
 
@@ -63,20 +63,20 @@ func getGroup(ctx context.Context, c *Connection, args jimmparams.GetGroupReques
 }
 
 func renameGroup(ctx context.Context, c *Connection, args jimmparams.RenameGroupRequest) (struct{}, error) {
-	return struct{}{}, c.server.Estate.RenameUserset(ctx, *c.user, estate.KindGroup, args.Name, args.NewName)
+	return struct{}{}, c.server.Estate.RenameUserset(ctx, *c.User(), estate.KindGroup, args.Name, args.NewName)
 }
 
 func removeGroup(ctx context.Context, c *Connection, args jimmparams.RemoveGroupRequest) (struct{}, error) {
-	return struct{}{}, c.server.Estate.RemoveUserset(ctx, *c.user, estate.KindGroup, args.Name)
+	return struct{}{}, c.server.Estate.RemoveUserset(ctx, *c.User(), estate.KindGroup, args.Name)
 }
 
 func listGroups(ctx context.Context, c *Connection, args jimmparams.ListGroupsRequest) (jimmparams.ListGroupResponse, error) {
-	list, _, err := c.server.Estate.ListUsersets(ctx, *c.user, estate.KindGroup, "", args.Limit, args.Offset)
+	list, _, err := c.server.Estate.ListUsersets(ctx, *c.User(), estate.KindGroup, "", args.Limit, args.Offset)
 	return jimmparams.ListGroupResponse{Groups: each(list, groupInfo)}, err
 }
 
 func addRole(ctx context.Context, c *Connection, args jimmparams.AddRoleRequest) (jimmparams.AddRoleResponse, error) {
-	s, err := c.server.Estate.AddUserset(ctx, *c.user, estate.KindRole, args.Name)
+	s, err := c.server.Estate.AddUserset(ctx, *c.User(), estate.KindRole, args.Name)
 	return jimmparams.AddRoleResponse{Role: roleInfo(s)}, err
 }
 
@@ -86,14 +86,14 @@ func getRole(ctx context.Context, c *Connection, args jimmparams.GetRoleRequest)
 }
 
 func renameRole(ctx context.Context, c *Connection, args jimmparams.RenameRoleRequest) (struct{}, error) {
-	return struct{}{}, c.server.Estate.RenameUserset(ctx, *c.user, estate.KindRole, args.Name, args.NewName)
+	return struct{}{}, c.server.Estate.RenameUserset(ctx, *c.User(), estate.KindRole, args.Name, args.NewName)
 }
 
 func removeRole(ctx context.Context, c *Connection, args jimmparams.RemoveRoleRequest) (struct{}, error) {
-	return struct{}{}, c.server.Estate.RemoveUserset(ctx, *c.user, estate.KindRole, args.Name)
+	return struct{}{}, c.server.Estate.RemoveUserset(ctx, *c.User(), estate.KindRole, args.Name)
 }
 
 func listRoles(ctx context.Context, c *Connection, args jimmparams.ListRolesRequest) (jimmparams.ListRoleResponse, error) {
-	list, _, err := c.server.Estate.ListUsersets(ctx, *c.user, estate.KindRole, "", args.Limit, args.Offset)
+	list, _, err := c.server.Estate.ListUsersets(ctx, *c.User(), estate.KindRole, "", args.Limit, args.Offset)
 	return jimmparams.ListRoleResponse{Roles: each(list, roleInfo)}, err
 }

@@ -54,7 +54,7 @@ func jimmVersion(ctx context.Context, c *Connection) (jimmparams.VersionResponse
 }
 
 func addController(ctx context.Context, c *Connection, args jimmparams.AddControllerRequest) (jimmparams.ControllerInfo, error) {
-	added, err := c.server.Estate.AddController(ctx, *c.user, estate.AddControllerArgs{
+	added, err := c.server.Estate.AddController(ctx, *c.User(), estate.AddControllerArgs{
 		Name: args.Name, UUID: args.UUID, PublicAddress: args.PublicAddress, Addresses: args.APIAddresses,
 		CACertificate: args.CACertificate, TLSHostname: args.TLSHostname,
 		Username: args.Username, Password: args.Password,
@@ -81,12 +81,12 @@ func controllerInfo(c estate.Controller) jimmparams.ControllerInfo {
 // listControllers lists the controllers the caller can use. Clients take an
 // answer, whatever is in it, for the sign that this is JIMM.
 func listControllers(ctx context.Context, c *Connection) (jimmparams.ListControllersResponse, error) {
-	list, err := c.server.Estate.ListControllers(ctx, *c.user)
+	list, err := c.server.Estate.ListControllers(ctx, *c.User())
 	return jimmparams.ListControllersResponse{Controllers: each(list, controllerInfo)}, err
 }
 
 func showController(ctx context.Context, c *Connection, args jimmparams.ShowControllerRequest) (jimmparams.ControllerDetails, error) {
-	found, err := c.server.Estate.ShowController(ctx, *c.user, args.ControllerName)
+	found, err := c.server.Estate.ShowController(ctx, *c.User(), args.ControllerName)
 	info := controllerInfo(found)
 	return jimmparams.ControllerDetails{
 		Name: info.Name, UUID: info.UUID, PublicAddress: info.PublicAddress, APIAddresses: info.APIAddresses,
@@ -96,17 +96,17 @@ func showController(ctx context.Context, c *Connection, args jimmparams.ShowCont
 }
 
 func removeController(ctx context.Context, c *Connection, args jimmparams.RemoveControllerRequest) (jimmparams.ControllerInfo, error) {
-	removed, err := c.server.Estate.RemoveController(ctx, *c.user, args.Name, args.Force)
+	removed, err := c.server.Estate.RemoveController(ctx, *c.User(), args.Name, args.Force)
 	return controllerInfo(removed), err
 }
 
 func setControllerDeprecated(ctx context.Context, c *Connection, args jimmparams.SetControllerDeprecatedRequest) (jimmparams.ControllerInfo, error) {
-	changed, err := c.server.Estate.SetDeprecated(ctx, *c.user, args.Name, args.Deprecated)
+	changed, err := c.server.Estate.SetDeprecated(ctx, *c.User(), args.Name, args.Deprecated)
 	return controllerInfo(changed), err
 }
 
 func addCloudToController(ctx context.Context, c *Connection, args jimmparams.AddCloudToControllerRequest) (struct{}, error) {
-	return struct{}{}, c.server.Estate.AddCloudToController(ctx, *c.user, args.ControllerName, args.AddCloudArgs)
+	return struct{}{}, c.server.Estate.AddCloudToController(ctx, *c.User(), args.ControllerName, args.AddCloudArgs)
 }
 
 func removeCloudFromController(ctx context.Context, c *Connection, args jimmparams.RemoveCloudFromControllerRequest) (struct{}, error) {
@@ -114,7 +114,7 @@ func removeCloudFromController(ctx context.Context, c *Connection, args jimmpara
 	if err != nil {
 		return struct{}{}, err
 	}
-	return struct{}{}, c.server.Estate.RemoveCloudFromController(ctx, *c.user, args.ControllerName, cloud)
+	return struct{}{}, c.server.Estate.RemoveCloudFromController(ctx, *c.User(), args.ControllerName, cloud)
 }
 
 // addModelToController takes the owner as a qualifier or, from older clients,
@@ -142,7 +142,7 @@ func importModel(ctx context.Context, c *Connection, args jimmparams.ImportModel
 	if err != nil {
 		return struct{}{}, err
 	}
-	return struct{}{}, c.server.Estate.ImportModel(ctx, *c.user, estate.ImportModelArgs{
+	return struct{}{}, c.server.Estate.ImportModel(ctx, *c.User(), estate.ImportModelArgs{
 		Controller: args.Controller, UUID: uuid, Owner: strings.TrimPrefix(args.Owner, names.UserTagKind+"-"),
 	})
 }
@@ -152,5 +152,5 @@ func updateMigratedModel(ctx context.Context, c *Connection, args jimmparams.Upd
 	if err != nil {
 		return struct{}{}, err
 	}
-	return struct{}{}, c.server.Estate.UpdateMigratedModel(ctx, *c.user, uuid, args.TargetController)
+	return struct{}{}, c.server.Estate.UpdateMigratedModel(ctx, *c.User(), uuid, args.TargetController)
 }

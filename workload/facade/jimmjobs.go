@@ -27,7 +27,7 @@ var jimmJobMethods = methods{
 }
 
 func jobInfo(ctx context.Context, c *Connection, args jimmparams.JobInfoRequest) (jimmparams.JobInfoResponse, error) {
-	return jimmparams.JobInfoResponse{}, c.server.Estate.CheckJob(ctx, *c.user, args.JobID)
+	return jimmparams.JobInfoResponse{}, c.server.Estate.CheckJob(ctx, *c.User(), args.JobID)
 }
 
 func listJobs(ctx context.Context, c *Connection, args jimmparams.ListJobsRequest) (jimmparams.ListJobsResponse, error) {
@@ -35,7 +35,7 @@ func listJobs(ctx context.Context, c *Connection, args jimmparams.ListJobsReques
 	for _, s := range args.Statuses {
 		query.Statuses = append(query.Statuses, string(s))
 	}
-	return jimmparams.ListJobsResponse{Jobs: []jimmparams.ListJobInfo{}}, c.server.Estate.CheckJobs(ctx, *c.user, query)
+	return jimmparams.ListJobsResponse{Jobs: []jimmparams.ListJobInfo{}}, c.server.Estate.CheckJobs(ctx, *c.User(), query)
 }
 
 // supportedJujuVersions leaves the dates empty, which JIMM does not know.

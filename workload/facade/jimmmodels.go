@@ -30,7 +30,7 @@ var jimmModelMethods = methods{
 }
 
 func listPlacements(ctx context.Context, c *Connection) (jimmapi.ModelPlacements, error) {
-	models, err := c.server.Estate.Placements(ctx, *c.user)
+	models, err := c.server.Estate.Placements(ctx, *c.User())
 	return jimmapi.ModelPlacements{Models: each(models, func(m estate.ListedModel) jimmapi.ModelPlacement {
 		return jimmapi.ModelPlacement{
 			ModelName: m.Name, ModelOwner: m.Owner, ModelUUID: m.UUID, ControllerName: m.ControllerName, ControllerUUID: m.ControllerUUID,
@@ -39,14 +39,14 @@ func listPlacements(ctx context.Context, c *Connection) (jimmapi.ModelPlacements
 }
 
 func modelControllerInfo(ctx context.Context, c *Connection, args jimmparams.ModelControllerInfoRequest) (jimmapi.ModelPlacement, error) {
-	m, controller, err := c.server.Estate.Placement(ctx, *c.user, args.ModelQualifier)
+	m, controller, err := c.server.Estate.Placement(ctx, *c.User(), args.ModelQualifier)
 	return jimmapi.ModelPlacement{
 		ModelName: m.Name, ModelOwner: m.Owner, ModelUUID: m.UUID, ControllerName: controller.Name, ControllerUUID: controller.UUID,
 	}, err
 }
 
 func listModelsOnController(ctx context.Context, c *Connection, args jimmparams.ShowControllerRequest) (jimmapi.ControllerModels, error) {
-	controller, models, err := c.server.Estate.ModelsOf(ctx, *c.user, args.ControllerName)
+	controller, models, err := c.server.Estate.ModelsOf(ctx, *c.User(), args.ControllerName)
 	return jimmapi.ControllerModels{ControllerName: controller.Name, ControllerUUID: controller.UUID, Models: each(models, func(m estate.Model) jimmapi.ControllerModel {
 		found := jimmapi.ControllerModel{
 			ModelName: m.Name, ModelOwner: m.Owner, ModelUUID: m.UUID, Cloud: m.Cloud,
@@ -68,7 +68,7 @@ func fullModelStatus(ctx context.Context, c *Connection, args jimmparams.FullMod
 	if len(args.Patterns) > maxPatterns {
 		return nil, estate.Errorf(estate.CodeBadRequest, "there are more than %d patterns", maxPatterns)
 	}
-	return c.server.Estate.FullStatus(ctx, *c.user, uuid, args.Patterns)
+	return c.server.Estate.FullStatus(ctx, *c.User(), uuid, args.Patterns)
 }
 
 const maxPatterns = 1000
@@ -81,12 +81,12 @@ type crossModelAnswer struct {
 }
 
 func crossModelQuery(ctx context.Context, c *Connection, args jimmparams.CrossModelQueryRequest) (crossModelAnswer, error) {
-	answer, err := c.server.Estate.QueryModels(ctx, *c.user, args.Type, args.Query)
+	answer, err := c.server.Estate.QueryModels(ctx, *c.User(), args.Type, args.Query)
 	return crossModelAnswer{answer.Results, answer.Errors}, err
 }
 
 func disableControllerUUIDMasking(ctx context.Context, c *Connection) (struct{}, error) {
-	err := c.server.Estate.MayUnmask(ctx, *c.user)
+	err := c.server.Estate.MayUnmask(ctx, *c.User())
 	if err == nil {
 		c.unmasked.Store(true)
 	}
@@ -99,7 +99,7 @@ func (c *Connection) unmask(ctx context.Context, info params.ModelInfo, err erro
 	if err != nil || !c.unmasked.Load() {
 		return info, err
 	}
-	info.ControllerUUID, err = c.server.Estate.ControllerOf(ctx, *c.user, info.UUID)
+	info.ControllerUUID, err = c.server.Estate.ControllerOf(ctx, *c.User(), info.UUID)
 	return info, err
 }
 
@@ -108,7 +108,7 @@ func listMigrationTargets(ctx context.Context, c *Connection, args jimmparams.Li
 	if err != nil {
 		return jimmparams.ListControllersResponse{}, err
 	}
-	targets, err := c.server.Estate.MigrationTargets(ctx, *c.user, uuid)
+	targets, err := c.server.Estate.MigrationTargets(ctx, *c.User(), uuid)
 	return jimmparams.ListControllersResponse{Controllers: each(targets, controllerInfo)}, err
 }
 
@@ -117,7 +117,7 @@ func listUserClouds(ctx context.Context, c *Connection, args jimmparams.ListUser
 	if err != nil {
 		return params.CloudsResult{}, estate.Errorf(estate.CodeBadRequest, "%q is not a user tag", clip(args.UserTag))
 	}
-	clouds, err := c.server.Estate.UserClouds(ctx, *c.user, estate.User{Name: tag.Id()})
+	clouds, err := c.server.Estate.UserClouds(ctx, *c.User(), estate.User{Name: tag.Id()})
 	result := params.CloudsResult{Clouds: map[string]params.Cloud{}}
 	for _, cloud := range clouds {
 		result.Clouds[names.NewCloudTag(cloud.Name).String()] = cloud.Details
@@ -126,7 +126,7 @@ func listUserClouds(ctx context.Context, c *Connection, args jimmparams.ListUser
 }
 
 func estateOverview(ctx context.Context, c *Connection) (jimmapi.Overview, error) {
-	o, err := c.server.Estate.Overview(ctx, *c.user)
+	o, err := c.server.Estate.Overview(ctx, *c.User())
 	counted := func(n estate.Count) jimmapi.Count { return jimmapi.Count(n) }
 	return jimmapi.Overview{
 		Controllers: each(o.Controllers, func(c estate.ControllerOverview) jimmapi.ControllerOverview {

@@ -34,7 +34,7 @@ func saveControllerProfile(ctx context.Context, c *Connection, args jimmparams.S
 	if p.Options, err = json.Marshal(args.BootstrapOptions); err != nil {
 		return jimmparams.ControllerProfile{}, err
 	}
-	saved, err := c.server.Estate.SaveProfile(ctx, *c.user, p)
+	saved, err := c.server.Estate.SaveProfile(ctx, *c.User(), p)
 	if err != nil {
 		return jimmparams.ControllerProfile{}, err
 	}
@@ -54,7 +54,7 @@ func profile(p estate.Profile) (jimmparams.ControllerProfile, error) {
 }
 
 func getControllerProfile(ctx context.Context, c *Connection, args jimmparams.GetControllerProfileRequest) (jimmparams.ControllerProfile, error) {
-	p, err := c.server.Estate.Profile(ctx, *c.user, args.Name)
+	p, err := c.server.Estate.Profile(ctx, *c.User(), args.Name)
 	if err != nil {
 		return jimmparams.ControllerProfile{}, err
 	}
@@ -62,7 +62,7 @@ func getControllerProfile(ctx context.Context, c *Connection, args jimmparams.Ge
 }
 
 func listControllerProfiles(ctx context.Context, c *Connection, args jimmparams.ListControllerProfilesRequest) (jimmparams.ListControllerProfilesResponse, error) {
-	list, err := c.server.Estate.Profiles(ctx, *c.user, args.JujuVersion)
+	list, err := c.server.Estate.Profiles(ctx, *c.User(), args.JujuVersion)
 	return jimmparams.ListControllerProfilesResponse{Profiles: each(list, func(p estate.Profile) jimmparams.ControllerProfileSummary {
 		return jimmparams.ControllerProfileSummary{
 			Name: p.Name, Description: p.Description,
@@ -72,5 +72,5 @@ func listControllerProfiles(ctx context.Context, c *Connection, args jimmparams.
 }
 
 func removeControllerProfile(ctx context.Context, c *Connection, args jimmparams.GetControllerProfileRequest) (struct{}, error) {
-	return struct{}{}, c.server.Estate.RemoveProfile(ctx, *c.user, args.Name)
+	return struct{}{}, c.server.Estate.RemoveProfile(ctx, *c.User(), args.Name)
 }

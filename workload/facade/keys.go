@@ -16,12 +16,12 @@ var keyMethods = methods{
 }
 
 func rotateSigningKeys(ctx context.Context, c *Connection, args jimmapi.RotateSigningKeysRequest) (jimmapi.SigningKeySchedule, error) {
-	s, err := c.server.Estate.RotateSigningKeys(ctx, *c.user, args.Emergency)
+	s, err := c.server.Estate.RotateSigningKeys(ctx, *c.User(), args.Emergency)
 	return keySchedule(s), err
 }
 
 func showSigningKeys(ctx context.Context, c *Connection) (jimmapi.SigningKeySchedule, error) {
-	s, err := c.server.Estate.SigningKeySchedule(ctx, *c.user)
+	s, err := c.server.Estate.SigningKeySchedule(ctx, *c.User())
 	return keySchedule(s), err
 }
 

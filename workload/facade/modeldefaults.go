@@ -27,7 +27,7 @@ func (c *Connection) defaultsCloud(ctx context.Context, text string) (string, er
 	if text != "" {
 		return cloudName(text)
 	}
-	clouds, err := c.server.Estate.Clouds(ctx, *c.user)
+	clouds, err := c.server.Estate.Clouds(ctx, *c.User())
 	if err != nil {
 		return "", err
 	}
@@ -43,7 +43,7 @@ func modelDefaultsForClouds(ctx context.Context, c *Connection, args params.Enti
 		if err != nil {
 			return params.ModelDefaultsResult{Error: c.wireError(ctx, err)}
 		}
-		defaults, err := c.server.Estate.ModelDefaults(ctx, *c.user, cloud)
+		defaults, err := c.server.Estate.ModelDefaults(ctx, *c.User(), cloud)
 		return params.ModelDefaultsResult{Config: defaults, Error: c.wireError(ctx, err)}
 	})}, nil
 }
@@ -52,7 +52,7 @@ func setModelDefaults(ctx context.Context, c *Connection, args params.SetModelDe
 	return params.ErrorResults{Results: each(args.Config, func(d params.ModelDefaultValues) params.ErrorResult {
 		cloud, err := c.defaultsCloud(ctx, d.CloudTag)
 		if err == nil {
-			err = c.server.Estate.ChangeModelDefaults(ctx, *c.user, cloud, d.CloudRegion, d.Config, nil)
+			err = c.server.Estate.ChangeModelDefaults(ctx, *c.User(), cloud, d.CloudRegion, d.Config, nil)
 		}
 		return params.ErrorResult{Error: c.wireError(ctx, err)}
 	})}, nil
@@ -62,7 +62,7 @@ func unsetModelDefaults(ctx context.Context, c *Connection, args params.UnsetMod
 	return params.ErrorResults{Results: each(args.Keys, func(d params.ModelUnsetKeys) params.ErrorResult {
 		cloud, err := c.defaultsCloud(ctx, d.CloudTag)
 		if err == nil {
-			err = c.server.Estate.ChangeModelDefaults(ctx, *c.user, cloud, d.CloudRegion, nil, d.Keys)
+			err = c.server.Estate.ChangeModelDefaults(ctx, *c.User(), cloud, d.CloudRegion, nil, d.Keys)
 		}
 		return params.ErrorResult{Error: c.wireError(ctx, err)}
 	})}, nil

@@ -59,7 +59,7 @@ func createModel(ctx context.Context, c *Connection, args params.ModelCreateArgs
 		}
 		create.Credential = tag.Id()
 	}
-	info, err := c.server.Estate.CreateModel(ctx, *c.user, create)
+	info, err := c.server.Estate.CreateModel(ctx, *c.User(), create)
 	return c.unmask(ctx, info, err)
 }
 
@@ -69,7 +69,7 @@ func listModels(ctx context.Context, c *Connection, _ params.Entity) (params.Use
 }
 
 func allModels(ctx context.Context, c *Connection) (params.UserModelList, error) {
-	models, err := c.server.Estate.ListModelNames(ctx, *c.user)
+	models, err := c.server.Estate.ListModelNames(ctx, *c.User())
 	if err != nil {
 		return params.UserModelList{}, err
 	}
@@ -92,7 +92,7 @@ func modelInfo(ctx context.Context, c *Connection, args params.Entities) (params
 		if err != nil {
 			return params.ModelInfoResult{Error: c.wireError(ctx, err)}
 		}
-		info, err := c.server.Estate.ModelInfo(ctx, *c.user, uuid)
+		info, err := c.server.Estate.ModelInfo(ctx, *c.User(), uuid)
 		info, err = c.unmask(ctx, info, err)
 		if err != nil {
 			return params.ModelInfoResult{Error: c.wireError(ctx, err)}
@@ -107,7 +107,7 @@ func modelStatus(ctx context.Context, c *Connection, args params.Entities) (para
 		if err != nil {
 			return params.ModelStatus{Error: c.wireError(ctx, err)}
 		}
-		status, err := c.server.Estate.ModelStatus(ctx, *c.user, uuid)
+		status, err := c.server.Estate.ModelStatus(ctx, *c.User(), uuid)
 		if estate.Is(err, estate.CodeModelNotFound) {
 			// The code by which clients know that a model they destroy is gone.
 			err = estate.Errorf(estate.CodeNotFound, "%w", err)
@@ -121,7 +121,7 @@ func modelStatus(ctx context.Context, c *Connection, args params.Entities) (para
 
 func destroyModels(ctx context.Context, c *Connection, args params.DestroyModelsParams) (params.ErrorResults, error) {
 	return params.ErrorResults{Results: each(args.Models, func(p params.DestroyModelParams) params.ErrorResult {
-		return params.ErrorResult{Error: c.wireError(ctx, c.server.Estate.DestroyModel(ctx, *c.user, p))}
+		return params.ErrorResult{Error: c.wireError(ctx, c.server.Estate.DestroyModel(ctx, *c.User(), p))}
 	})}, nil
 }
 
@@ -133,7 +133,7 @@ func modifyModelAccess(ctx context.Context, c *Connection, args params.ModifyMod
 		}
 		access, err := accessChange(change.UserTag, string(change.Action), string(change.Access))
 		if err == nil {
-			err = c.server.Estate.ModifyModelAccess(ctx, *c.user, uuid, access)
+			err = c.server.Estate.ModifyModelAccess(ctx, *c.User(), uuid, access)
 		}
 		return params.ErrorResult{Error: c.wireError(ctx, err)}
 	})}, nil
@@ -147,7 +147,7 @@ func changeModelCredential(ctx context.Context, c *Connection, args params.Chang
 		}
 		tag, err := credentialTag(a.CloudCredentialTag)
 		if err == nil {
-			err = c.server.Estate.ChangeModelCredential(ctx, *c.user, uuid, tag)
+			err = c.server.Estate.ChangeModelCredential(ctx, *c.User(), uuid, tag)
 		}
 		return params.ErrorResult{Error: c.wireError(ctx, err)}
 	})}, nil
@@ -159,7 +159,7 @@ func dumpModels(ctx context.Context, c *Connection, args params.DumpModelRequest
 		if err != nil {
 			return params.StringResult{Error: c.wireError(ctx, err)}
 		}
-		text, err := c.server.Estate.DumpModel(ctx, *c.user, uuid, args.Simplified)
+		text, err := c.server.Estate.DumpModel(ctx, *c.User(), uuid, args.Simplified)
 		return params.StringResult{Result: text, Error: c.wireError(ctx, err)}
 	})}, nil
 }
@@ -170,7 +170,7 @@ func dumpModelsDB(ctx context.Context, c *Connection, args params.Entities) (par
 		if err != nil {
 			return params.MapResult{Error: c.wireError(ctx, err)}
 		}
-		content, err := c.server.Estate.DumpModelDB(ctx, *c.user, uuid)
+		content, err := c.server.Estate.DumpModelDB(ctx, *c.User(), uuid)
 		return params.MapResult{Result: content, Error: c.wireError(ctx, err)}
 	})}, nil
 }

@@ -12,7 +12,7 @@ var modelUpgraderMethods = methods{
 }
 
 func upgradeModel(ctx context.Context, c *Connection, args params.UpgradeModelParams) (params.UpgradeModelResult, error) {
-	result, err := c.server.Estate.UpgradeModel(ctx, *c.user, args)
+	result, err := c.server.Estate.UpgradeModel(ctx, *c.User(), args)
 	if err != nil {
 		return params.UpgradeModelResult{Error: c.wireError(ctx, err)}, nil
 	}
@@ -24,5 +24,5 @@ func abortModelUpgrade(ctx context.Context, c *Connection, args params.ModelPara
 	if err != nil {
 		return struct{}{}, err
 	}
-	return struct{}{}, c.server.Estate.AbortModelUpgrade(ctx, *c.user, uuid)
+	return struct{}{}, c.server.Estate.AbortModelUpgrade(ctx, *c.User(), uuid)
 }

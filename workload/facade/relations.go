@@ -36,20 +36,20 @@ func relationshipTuple(r estate.Relationship) jimmparams.RelationshipTuple {
 }
 
 func addRelation(ctx context.Context, c *Connection, args jimmparams.AddRelationRequest) (struct{}, error) {
-	return struct{}{}, c.server.Estate.AddRelations(ctx, *c.user, relationships(args.Tuples))
+	return struct{}{}, c.server.Estate.AddRelations(ctx, *c.User(), relationships(args.Tuples))
 }
 
 func removeRelation(ctx context.Context, c *Connection, args jimmparams.RemoveRelationRequest) (struct{}, error) {
-	return struct{}{}, c.server.Estate.RemoveRelations(ctx, *c.user, relationships(args.Tuples))
+	return struct{}{}, c.server.Estate.RemoveRelations(ctx, *c.User(), relationships(args.Tuples))
 }
 
 func checkRelation(ctx context.Context, c *Connection, args jimmparams.CheckRelationRequest) (jimmparams.CheckRelationResponse, error) {
-	allowed, err := c.server.Estate.CheckRelation(ctx, *c.user, relationship(args.Tuple))
+	allowed, err := c.server.Estate.CheckRelation(ctx, *c.User(), relationship(args.Tuple))
 	return jimmparams.CheckRelationResponse{Allowed: allowed}, err
 }
 
 func checkRelations(ctx context.Context, c *Connection, args jimmparams.CheckRelationsRequest) (jimmparams.CheckRelationsResponse, error) {
-	results, err := c.server.Estate.CheckRelations(ctx, *c.user, relationships(args.Tuples))
+	results, err := c.server.Estate.CheckRelations(ctx, *c.User(), relationships(args.Tuples))
 	return jimmparams.CheckRelationsResponse{
 		Results: each(results, func(r estate.RelationCheck) jimmparams.CheckRelationResponse {
 			response := jimmparams.CheckRelationResponse{Allowed: r.Allowed}
@@ -65,7 +65,7 @@ func checkRelations(ctx context.Context, c *Connection, args jimmparams.CheckRel
 // names did not get a name for; the tuple is in the list all the same. Clients
 // take any error for a failure of the whole list.
 func listRelationshipTuples(ctx context.Context, c *Connection, args jimmparams.ListRelationshipTuplesRequest) (jimmparams.ListRelationshipTuplesResponse, error) {
-	page, err := c.server.Estate.ListRelations(ctx, *c.user, estate.RelationshipQuery{
+	page, err := c.server.Estate.ListRelations(ctx, *c.User(), estate.RelationshipQuery{
 		Subject: args.Tuple.Object, Relation: args.Tuple.Relation, Target: args.Tuple.TargetObject,
 		PageSize: int(args.PageSize), Continuation: args.ContinuationToken, Resolve: args.ResolveUUIDs,
 	})
@@ -94,12 +94,12 @@ func (c *Connection) auditLogAccess(ctx context.Context, args jimmparams.AuditLo
 	if err != nil {
 		return estate.Errorf(estate.CodeBadRequest, "%q is not a user tag", clip(args.UserTag))
 	}
-	return c.server.Estate.AuditLogAccess(ctx, *c.user, tag.Id(), grant)
+	return c.server.Estate.AuditLogAccess(ctx, *c.User(), tag.Id(), grant)
 }
 
 // explainRelation is our own.
 func explainRelation(ctx context.Context, c *Connection, args jimmapi.ExplainRelationRequest) (jimmapi.Explanation, error) {
-	ex, err := c.server.Estate.ExplainRelation(ctx, *c.user, relationship(args.Tuple))
+	ex, err := c.server.Estate.ExplainRelation(ctx, *c.User(), relationship(args.Tuple))
 	if err != nil {
 		return jimmapi.Explanation{}, err
 	}

@@ -24,9 +24,9 @@ func listSessions(ctx context.Context, c *Connection, args jimmapi.ListSessionsR
 	case args.All && user != "":
 		err = estate.Errorf(estate.CodeBadRequest, "cannot list sessions: either of one user or all, not both")
 	case args.All:
-		list, err = c.server.Estate.ListAllSessions(ctx, *c.user)
+		list, err = c.server.Estate.ListAllSessions(ctx, *c.User())
 	default:
-		list, err = c.server.Estate.ListSessions(ctx, *c.user, user)
+		list, err = c.server.Estate.ListSessions(ctx, *c.User(), user)
 	}
 	return jimmapi.ListSessionsResponse{Sessions: c.sessions(list)}, err
 }
@@ -37,11 +37,11 @@ func revokeSessions(ctx context.Context, c *Connection, args jimmapi.RevokeSessi
 	switch {
 	case err != nil:
 	case args.All && user == "" && len(args.IDs) == 0:
-		ended, err = c.server.Estate.EndAllSessions(ctx, *c.user)
+		ended, err = c.server.Estate.EndAllSessions(ctx, *c.User())
 	case user != "" && !args.All && len(args.IDs) == 0:
-		ended, err = c.server.Estate.EndUserSessions(ctx, *c.user, user)
+		ended, err = c.server.Estate.EndUserSessions(ctx, *c.User(), user)
 	case len(args.IDs) > 0 && !args.All && user == "":
-		ended, err = c.server.Estate.EndSessions(ctx, *c.user, args.IDs)
+		ended, err = c.server.Estate.EndSessions(ctx, *c.User(), args.IDs)
 	default:
 		err = estate.Errorf(estate.CodeBadRequest, "cannot revoke sessions: name ids, or a user, or all of them")
 	}
@@ -65,7 +65,7 @@ func (c *Connection) sessions(list []estate.Session) []jimmapi.Session {
 		return jimmapi.Session{
 			ID: s.ID, UserTag: names.NewUserTag(s.User).String(), Kind: string(s.Kind), Client: s.Client, Address: s.Address,
 			Started: s.StartedAt, LastUsed: s.LastUsed, Expires: s.Expires, IdleSeconds: int64(s.IdleLimit / time.Second),
-			Current: s.ID == c.user.Session,
+			Current: s.ID == c.User().Session,
 		}
 	})
 }

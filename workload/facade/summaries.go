@@ -27,7 +27,7 @@ type summaryResults struct {
 }
 
 func listModelSummaries(ctx context.Context, c *Connection, _ params.ModelSummariesRequest) (summaryResults, error) {
-	models, err := c.server.Estate.ListSummaries(ctx, *c.user)
+	models, err := c.server.Estate.ListSummaries(ctx, *c.User())
 	results := summaryResults{models: models, controllerUUID: c.server.Estate.UUID}
 	if c.unmasked.Load() {
 		results.controllerUUID = ""

@@ -90,11 +90,11 @@ var summaryWatcherMethods = methods{
 }
 
 func watchModelSummaries(ctx context.Context, c *Connection) (params.SummaryWatcherID, error) {
-	return c.watch(c.server.Estate.WatchModels(ctx, *c.user))
+	return c.watch(c.server.Estate.WatchModels(ctx, *c.User()))
 }
 
 func watchAllModelSummaries(ctx context.Context, c *Connection) (params.SummaryWatcherID, error) {
-	return c.watch(c.server.Estate.WatchAllModels(ctx, *c.user))
+	return c.watch(c.server.Estate.WatchAllModels(ctx, *c.User()))
 }
 
 func (c *Connection) watch(watcher *estate.ModelWatcher, err error) (params.SummaryWatcherID, error) {

@@ -16,7 +16,8 @@ import (
 
 func TestWatchersEndWithTheirConnection(t *testing.T) {
 	e := &estate.Estate{}
-	c := &Connection{server: &Server{Estate: e}, user: &estate.User{Name: "alice@example.com"}}
+	c := &Connection{server: &Server{Estate: e}}
+	c.user.Store(&estate.User{Name: "alice@example.com"})
 	var last string
 	for i := range maxWatchers {
 		id, err := watchModelSummaries(t.Context(), c)

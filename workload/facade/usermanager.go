@@ -27,7 +27,7 @@ var userManagerMethods = methods{
 // the identity provider's to tell.
 func userInfo(ctx context.Context, c *Connection, args params.UserInfoRequest) (params.UserInfoResults, error) {
 	if len(args.Entities) == 0 {
-		args.Entities = []params.Entity{{Tag: c.user.Tag().String()}}
+		args.Entities = []params.Entity{{Tag: c.User().Tag().String()}}
 	}
 	return params.UserInfoResults{Results: each(args.Entities, func(e params.Entity) params.UserInfoResult {
 		info, err := c.userInfo(ctx, e.Tag)
@@ -43,14 +43,14 @@ func (c *Connection) userInfo(ctx context.Context, text string) (*params.UserInf
 	if err != nil {
 		return nil, estate.Errorf(estate.CodeBadRequest, "%q is not a user tag", clip(text))
 	}
-	if tag.Id() != c.user.Name {
+	if tag.Id() != c.User().Name {
 		return nil, estate.Errorf(estate.CodeUnauthorized, "permission denied")
 	}
-	identity, err := c.server.Estate.Store.Identity(ctx, c.user.Name)
+	identity, err := c.server.Estate.Store.Identity(ctx, c.User().Name)
 	if err != nil {
 		return nil, err
 	}
-	access, err := c.server.controllerAccess(ctx, *c.user)
+	access, err := c.server.controllerAccess(ctx, *c.User())
 	if err != nil {
 		return nil, err
 	}
